@@ -1,0 +1,89 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/segue-deploy/segue"
+)
+
+// Backend is an instance as a balancer sees it.
+type Backend struct {
+	ID      segue.InstanceID  `json:"id"`
+	Server  segue.ServerName  `json:"server"`
+	Release segue.ReleaseName `json:"release"`
+	Address string            `json:"address"`
+}
+
+// InFlight is what a backend still has to do.
+type InFlight struct {
+	// Known is false when the balancer cannot tell: then the drain deadline decides.
+	Known bool `json:"known"`
+	// Requests counts ordinary requests; Long counts WebSockets, event streams and other long connections.
+	Requests int `json:"requests"`
+	Long     int `json:"long"`
+}
+
+// Snapshot is a service as its balancer sees it at one moment. Counters are cumulative since Epoch began.
+type Snapshot struct {
+	At time.Time `json:"at"`
+	// Epoch changes whenever the counters begin anew (the balancer was started again).
+	Epoch    string          `json:"epoch"`
+	Backends []BackendStatus `json:"backends"`
+	// Holding and Maintenance say what is switched on.
+	Holding     bool `json:"holding,omitempty"`
+	Maintenance bool `json:"maintenance,omitempty"`
+	// Held counts requests that were ever parked, HeldNow those that are, HeldLongest the longest wait of any.
+	Held        int64         `json:"held"`
+	HeldNow     int64         `json:"held_now"`
+	HeldLongest time.Duration `json:"held_longest"`
+	// Unrouted counts failures that belong to no backend (none was ready, held too long, bad request), by cause.
+	Unrouted map[string]int64 `json:"unrouted,omitempty"`
+	// Failures are the latest failed requests, oldest first, bounded by the driver.
+	Failures []FailedRequest `json:"failures,omitempty"`
+	// Moves counts how often a sticky user was sent to another backend than before; Users how many sticky users there were.
+	Moves int64 `json:"moves,omitempty"`
+	Users int64 `json:"users,omitempty"`
+}
+
+// BackendStatus is a backend with what it has done so far. Backends that were removed stay listed, as RotationOut, until the
+// driver forgets them, so that nothing is lost between two snapshots.
+type BackendStatus struct {
+	Backend
+	Rotation segue.Rotation `json:"rotation"`
+	// Healthy is the balancer's own view, from passive and active checks.
+	Healthy  bool     `json:"healthy"`
+	InFlight InFlight `json:"in_flight"`
+	Counters Counters `json:"counters"`
+}
+
+// Counters count what a backend did, since its Snapshot's epoch.
+type Counters struct {
+	// Requests that a final answer or failure was counted for.
+	Requests int64 `json:"requests"`
+	// Classes counts answers by the first digit of the status: index 1 to 5.
+	Classes [6]int64 `json:"classes"`
+	// Failures counts by cause what the proxy could not carry out: "dial", "reset", "timeout", "truncated", ...
+	Failures map[string]int64 `json:"failures,omitempty"`
+	// ClientGone counts requests that the client gave up; they are no failures.
+	ClientGone int64 `json:"client_gone,omitempty"`
+	// Retries counts requests that were tried on another backend after this one.
+	Retries int64 `json:"retries,omitempty"`
+	// LongClosed counts long connections that were closed at a drain deadline, properly.
+	LongClosed int64 `json:"long_closed,omitempty"`
+	// LongCut counts long connections that broke: the backend died or did not answer the close.
+	LongCut int64 `json:"long_cut,omitempty"`
+	// Latency of ordinary requests, to the end of the answer.
+	Latency Distribution `json:"latency"`
+}
+
+// FailedRequest is one request that failed, for the receipt.
+type FailedRequest struct {
+	At      time.Time         `json:"at"`
+	Server  segue.ServerName  `json:"server,omitempty"`
+	Release segue.ReleaseName `json:"release,omitempty"`
+	Cause   string            `json:"cause"`
+	Status  int               `json:"status"`
+	Method  string            `json:"method"`
+	// Path without its query: queries may hold secrets.
+	Path string `json:"path"`
+}
