@@ -59,6 +59,9 @@ type Event struct {
 
 	Step    StepID `json:"step,omitempty"`
 	Attempt int    `json:"attempt,omitempty"`
+	// PlanNumber says which plan of the rollout Step is of, or Plan is, from 1: a late word about a step of an earlier plan is
+	// not taken for one about the present plan.
+	PlanNumber int `json:"plan_number,omitempty"`
 
 	Server    ServerName    `json:"server,omitempty"`
 	Partition PartitionName `json:"partition,omitempty"`

@@ -62,8 +62,18 @@ type Slot struct {
 	Instance Instance `json:"instance"`
 	Rotation Rotation `json:"rotation"`
 	Ready    bool     `json:"ready"`
+	// Beside is the second instance while a surge is under way: the new one until it is admitted, then the old one until it is
+	// stopped; nil otherwise.
+	Beside *Occupant `json:"beside,omitempty"`
 	// Strays run on this server and nobody's journal knows them, or they should have ended.
 	Strays []Instance `json:"strays,omitempty"`
+}
+
+// Occupant is an instance on a server that is not the one in charge, with its place in the balancer.
+type Occupant struct {
+	Instance Instance `json:"instance"`
+	Rotation Rotation `json:"rotation"`
+	Ready    bool     `json:"ready"`
 }
 
 // Fleet is a service's servers as they are at one moment.
@@ -72,6 +82,10 @@ type Fleet struct {
 	// Index is the journal index of the last entry that concerned this fleet: a plan made at another index is stale.
 	Index int64  `json:"index"`
 	Slots []Slot `json:"slots"`
+	// Maintenance is true while the balancer answers with the maintenance page, Holding while it parks requests; either may be
+	// true when that was asked for and not confirmed.
+	Maintenance bool `json:"maintenance,omitempty"`
+	Holding     bool `json:"holding,omitempty"`
 }
 
 // Releases lists the releases that run, each once, sorted.

@@ -66,9 +66,13 @@ func parseName[N ~string](noun, s string) (N, error) {
 	return N(s), nil
 }
 
-// NewInstanceID makes the identity of the copy of a release that a rollout starts on a server. It depends on nothing else, so
-// that carrying out the same start twice names the same instance.
-func NewInstanceID(server ServerName, release ReleaseName, rollout RolloutID) InstanceID {
+// NewInstanceID makes the identity of the copy of a release that a plan of a rollout starts on a server. It depends on nothing else, so that
+// carrying out the same start twice names the same instance; plan counts the plans of that rollout from 1, so that a server that goes
+// forward, back and forward again within one rollout gets a new one each time.
+func NewInstanceID(server ServerName, release ReleaseName, rollout RolloutID, plan int) InstanceID {
+	if plan > 1 {
+		return InstanceID(fmt.Sprintf("%s.%s.%d-%d", server, release, rollout, plan))
+	}
 	return InstanceID(fmt.Sprintf("%s.%s.%d", server, release, rollout))
 }
 

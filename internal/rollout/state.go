@@ -9,7 +9,10 @@ import (
 	"github.com/segue-deploy/segue"
 )
 
-// State is all that a rollout is: the fold of its events. It is a value: Apply returns a new one and leaves the old alone.
+// State is all that a rollout is: the fold of its events, and a function of them alone.
+//
+// Apply uses up the state that it is given: the result shares its memory, so that one event costs the same in a fleet of ten
+// thousand servers as in one of ten. Whoever wants to keep a state, or to read it on another goroutine, takes a Clone.
 type State struct {
 	ID        segue.RolloutID   `json:"id"`
 	Service   segue.ServiceName `json:"service"`
@@ -29,15 +32,30 @@ type State struct {
 	Steps []StepState `json:"steps"`
 	// Plans counts the plans this rollout has had; the attempt number of a plan command.
 	Plans int `json:"plans"`
-	// Planning is true while a fresh plan is awaited.
-	Planning bool `json:"planning,omitempty"`
+	// Planning is true while a fresh plan is awaited; PlanTry counts the attempts at it, PlanNotBefore holds a further one back.
+	Planning      bool      `json:"planning,omitempty"`
+	PlanTry       int       `json:"plan_try,omitempty"`
+	PlanNotBefore time.Time `json:"plan_not_before,omitzero"`
+	// Turn says that the present plan is to be given up for a fresh one, and when.
+	Turn Turn `json:"turn,omitempty"`
+	// Joining lists servers that joined and get stable before anything else goes on.
+	Joining []segue.ServerName `json:"joining,omitempty"`
 
 	// Fleet is the fleet as the events tell it.
 	Fleet segue.Fleet `json:"fleet"`
 
-	Paused   bool `json:"paused,omitempty"`
-	Hurry    bool `json:"hurry,omitempty"`
+	Paused bool `json:"paused,omitempty"`
+	// Held says what kind of decision a person has to take; "" when none.
+	Held Hold `json:"held,omitempty"`
+	// Hurry leaves out every further observation; Overruled makes failing verdicts a matter of record only (promote --all
+	// after a failed gate).
+	Hurry     bool `json:"hurry,omitempty"`
+	Overruled bool `json:"overruled,omitempty"`
+	// Insist finalizes although a server is not ready (promote while finalize waits for it).
+	Insist   bool `json:"insist,omitempty"`
 	Observed int  `json:"observed"`
+	// BakeSince keeps the time at which an observation began that a fresh plan goes on with.
+	BakeSince time.Time `json:"bake_since,omitzero"`
 	// Crashes counts unplanned deaths of candidate instances.
 	Crashes int `json:"crashes"`
 	// Verdict is the latest one.
@@ -52,7 +70,38 @@ type State struct {
 	// MixedSince is when the second release came to run; MixedFor sums the times that were over.
 	MixedSince time.Time     `json:"mixed_since,omitzero"`
 	MixedFor   time.Duration `json:"mixed_for"`
+
+	// index answers in constant time what would take a scan; nil until it is needed.
+	index *index
 }
+
+// Turn says when the present plan ends for a fresh one.
+type Turn string
+
+const (
+	// TurnNone goes on with the present plan.
+	TurnNone Turn = ""
+	// TurnAfterGroups lets begun groups come to their end first.
+	TurnAfterGroups Turn = "after-groups"
+	// TurnAfterSteps lets running steps end, no more: the fresh plan starts from wherever servers are.
+	TurnAfterSteps Turn = "after-steps"
+)
+
+// Hold is what a held rollout waits for.
+type Hold string
+
+const (
+	// HoldNone waits for nobody.
+	HoldNone Hold = ""
+	// HoldGate waits after a failed gate: promote overrides it, abort gives up.
+	HoldGate Hold = "gate"
+	// HoldData waits because an observation ended without enough data: promote, resume (look again) or abort.
+	HoldData Hold = "data"
+	// HoldPlan waits because no plan could be made: resume tries again, abort gives up.
+	HoldPlan Hold = "plan"
+	// HoldMixed waits with the fleet mixed after servers were rolled back by name: resume goes on, abort takes all back.
+	HoldMixed Hold = "mixed"
+)
 
 // StepStatus is where a step of the present plan stands.
 type StepStatus string
@@ -85,8 +134,11 @@ type StepState struct {
 	Waiting string `json:"waiting,omitempty"`
 }
 
-// Approval is a person's yes.
+// Approval is a person's yes: to an approve step, to the end of an observation, or over a gate that failed.
 type Approval struct {
+	// Verb is approve or promote, Over what it overruled, "" when nothing had failed.
+	Verb segue.Verb   `json:"verb"`
+	Over string       `json:"over,omitempty"`
 	Step segue.StepID `json:"step"`
 	By   string       `json:"by"`
 	Why  string       `json:"why,omitempty"`
@@ -105,7 +157,7 @@ const (
 	CommandCancel CommandKind = "cancel"
 )
 
-// Command is what the machine asks the controller to do. It is idempotent by (Rollout, plan number, Step.ID, Attempt): after a crash
+// Command is what the machine asks the controller to do; Done, Failed and Planned make the event that answers it. It is idempotent by (Rollout, plan number, Step.ID, Attempt): after a crash
 // the controller is handed the same command again.
 type Command struct {
 	Kind    CommandKind     `json:"kind"`

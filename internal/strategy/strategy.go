@@ -2,12 +2,21 @@
 // written by a pure function: no I/O, no clock, no randomness; the same request gives the same plan, byte for byte.
 package strategy
 
-import "github.com/segue-deploy/segue"
+import (
+	"slices"
+
+	"github.com/segue-deploy/segue"
+)
 
 // Request is all that a plan depends on.
 type Request struct {
 	// Rollout is the number that instance identities are made from.
 	Rollout segue.RolloutID
+	// Plan counts the plans of that rollout, from 1 (0 means 1); instance identities are made from it, too.
+	Plan int
+	// Number says which plan of the rollout this is, from 1 (Command.Plan). Instances that later plans start get identities of
+	// their own by it: what was stopped once never starts again under its old name.
+	Number  int
 	Service segue.Service
 	// Fleet is what really runs, as the controller found it.
 	Fleet segue.Fleet
@@ -21,4 +30,105 @@ type Request struct {
 	Observed int
 	// Hurry leaves out every observation (promote --all).
 	Hurry bool
+}
+
+// Plan computes the plan from the fleet as it is to the goal. It costs the same per server in a fleet of any size.
+//
+// Errors: KindRefused when the goal cannot be reached by this strategy (capacity, a third release, a breaking release in a
+// rolling plan), with a hint on what to change; KindNotFound for a server that the service does not have; KindInvalid for a request
+// that makes no sense. A plan back is refused only for the last two: the way back does not close.
+func Plan(request Request) (segue.Plan, error) {
+	d, err := newDraft(request)
+	if err != nil {
+		return segue.Plan{}, err
+	}
+	switch request.Goal {
+	case segue.GoalBack:
+		d.back()
+	case segue.GoalJoin:
+		d.join()
+	case segue.GoalForward, "":
+		err = d.forward()
+	default:
+		err = segue.Errorf(segue.KindInvalid, "goal %q is not known", request.Goal)
+	}
+	if err != nil {
+		return segue.Plan{}, err
+	}
+	return d.plan, nil
+}
+
+// forward picks the sentence that leads to the candidate.
+func (d *draft) forward() error {
+	if err := d.admissible(); err != nil {
+		return err
+	}
+	if d.unchanged() {
+		return nil
+	}
+	switch {
+	case d.request.Stable.Name == "":
+		d.firstDeploy()
+	case d.request.Service.Strategy.Kind == segue.AllAtOnce:
+		d.allAtOnce()
+	default:
+		return d.rolling()
+	}
+	return nil
+}
+
+// admissible refuses what no plan forward may do.
+func (d *draft) admissible() error {
+	service, candidate, stable := d.request.Service, d.request.Candidate, d.request.Stable
+	if candidate.Name == "" {
+		return segue.Errorf(segue.KindInvalid, "plan %s: no candidate is named", service.Name)
+	}
+	if service.Strategy.Kind != segue.AllAtOnce && candidate.Breaking && stable.Name != "" && stable.Name != candidate.Name {
+		return segue.Errorf(segue.KindRefused, "%s %s is marked breaking: it cannot run beside %s, not even for one batch", service.Name, candidate.Name, stable.Name).
+			WithHint("set strategy: {kind: all-at-once} for a short maintenance page, or split the change into releases that can run side by side")
+	}
+	if stable.Name == candidate.Name && (stable.Digest != candidate.Digest || stable.Config != candidate.Config) {
+		return segue.Errorf(segue.KindRefused, "%s %s runs already, with another artifact or configuration: the two could not be told apart", service.Name, candidate.Name).
+			WithHint("releases are immutable: give the changed one a name of its own")
+	}
+	return d.twoAtMost()
+}
+
+// twoAtMost refuses a third release in a partition, by name.
+func (d *draft) twoAtMost() error {
+	for _, partition := range d.partitions {
+		names := []segue.ReleaseName{d.request.Candidate.Name}
+		for _, site := range partition {
+			if id := site.Instance.ID; id != "" && !slices.Contains(names, site.Instance.Release) {
+				names = append(names, site.Instance.Release)
+			}
+			if site.Beside != nil && !slices.Contains(names, site.Beside.Instance.Release) {
+				names = append(names, site.Beside.Instance.Release)
+			}
+		}
+		if len(names) > 2 {
+			return segue.Errorf(segue.KindRefused, "%s runs %s and %s already: %s would be a third release", d.request.Service.Name, names[1], names[2], names[0]).
+				WithHint("finish or abort that rollout first; `segue deploy --replace` gives its candidate up for this one, `--queue` waits for it")
+		}
+	}
+	return nil
+}
+
+// unchanged says, and notes, that there is nothing to do.
+func (d *draft) unchanged() bool {
+	stable, candidate := d.request.Stable, d.request.Candidate
+	if stable.Name == "" || stable.Digest != candidate.Digest || stable.Config != candidate.Config || len(d.leavers) > 0 {
+		return false
+	}
+	for _, site := range d.sites {
+		if d.task(site, stable.Name) != taskNone {
+			return false
+		}
+	}
+	runs := string(stable.Name)
+	if candidate.Name != stable.Name {
+		runs = string(candidate.Name) + " is the same as " + runs + ", which"
+	}
+	d.note("%s: %s runs on %s already; nothing to do", d.request.Service.Name, runs, all(len(d.sites)))
+	return true
 }

@@ -88,3 +88,15 @@ func (d Distribution) Mean() time.Duration {
 
 // Max gives the largest value seen.
 func (d Distribution) Max() time.Duration { return time.Duration(d.MaxMicros) * time.Microsecond }
+
+// Above counts the values above a bound, as far as buckets tell them apart: a bucket counts when its middle is above.
+func (d Distribution) Above(bound time.Duration) int64 {
+	var above int64
+	for _, b := range d.Buckets {
+		low, width := bucketRange(b.Index)
+		if time.Duration(low+width/2)*time.Microsecond > bound {
+			above += b.Count
+		}
+	}
+	return above
+}

@@ -87,3 +87,36 @@ type FailedRequest struct {
 	// Path without its query: queries may hold secrets.
 	Path string `json:"path"`
 }
+
+// Errors counts what a judge counts as errors: 5xx answers, and failures that the balancer could not turn into an answer of the backend.
+func (c Counters) Errors() int64 {
+	errors := c.Classes[5]
+	for _, n := range c.Failures {
+		errors += n
+	}
+	return errors
+}
+
+// Sub gives what came since an earlier state of the same counters; nothing goes below 0.
+func (c Counters) Sub(earlier Counters) Counters {
+	since := Counters{
+		Requests:   max(0, c.Requests-earlier.Requests),
+		ClientGone: max(0, c.ClientGone-earlier.ClientGone),
+		Retries:    max(0, c.Retries-earlier.Retries),
+		LongClosed: max(0, c.LongClosed-earlier.LongClosed),
+		LongCut:    max(0, c.LongCut-earlier.LongCut),
+		Latency:    c.Latency.Sub(earlier.Latency),
+	}
+	for class := range c.Classes {
+		since.Classes[class] = max(0, c.Classes[class]-earlier.Classes[class])
+	}
+	for cause, n := range c.Failures {
+		if n -= earlier.Failures[cause]; n > 0 {
+			if since.Failures == nil {
+				since.Failures = map[string]int64{}
+			}
+			since.Failures[cause] = n
+		}
+	}
+	return since
+}

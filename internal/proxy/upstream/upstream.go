@@ -80,11 +80,17 @@ type Result struct {
 	Err error
 }
 
+// MustAbort says that the client has got the beginning of an answer whose end never came: the caller must
+// panic(http.ErrAbortHandler). A tunnel is closed already and needs no abort.
+func (r Result) MustAbort() bool {
+	return r.Committed && r.Err != nil && !r.Upgraded
+}
+
 // MayRetry says whether the same request may be sent once more (to this or another backend) without the danger of doing it
 // twice: the dial failed; nothing was written; or the connection was a reused one, no byte of an answer came and the request is
 // idempotent. What was already read of the body must be replayable.
 func (r Result) MayRetry(req *http.Request) bool {
-	if r.Committed || r.Err == nil || r.ClientGone || r.Stage >= StageHeader || r.GotByte {
+	if r.Stage == StageUnset || r.Committed || r.Err == nil || r.ClientGone || r.Stage >= StageHeader || r.GotByte {
 		return false
 	}
 	if r.BodyTouched && req.GetBody == nil {
@@ -118,6 +124,13 @@ type Upstream interface {
 	// writes nothing to w unless Result.Committed (informational 1xx answers aside). It removes hop-by-hop headers, and changes
 	// no other header: forwarding headers are the caller's. It never mutates req. The caller has replaced req.Body by something replayable
 	// where it wants replays, and says so by req.GetBody.
+	//
+	// Serve does not panic with http.ErrAbortHandler. An answer that was cut short is reported as a Result with Committed
+	// true and an Err; the caller must then panic(http.ErrAbortHandler) itself, so that the client sees a cut connection and never
+	// takes half an answer for a whole one. Result.MustAbort says when.
+	//
+	// Headers that the caller has set on w.Header() before go out with the final answer. w should give access, by itself or
+	// through Unwrap, to Flush, Hijack, SetReadDeadline and EnableFullDuplex of the server's own ResponseWriter.
 	Serve(w http.ResponseWriter, req *http.Request) Result
 	// CloseIdle closes the idle connections to the backend. After a drain this makes sure that the backend never closes a
 	// connection that might be used.

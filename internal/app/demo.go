@@ -1,0 +1,281 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/examples/shop/build/releases"
+	"github.com/segue-deploy/segue/internal/cli"
+	"github.com/segue-deploy/segue/internal/load"
+	"github.com/segue-deploy/segue/internal/receipt"
+)
+
+// DemoOptions shape a demonstration.
+type DemoOptions struct {
+	// JSON prints one object at the end and nothing else to Out.
+	JSON bool
+	// Keep leaves everything running.
+	Keep     bool
+	Out, Err io.Writer
+}
+
+// demoReleases are built: a good one, the next good one, and one in which every fiftieth answer fails.
+var demoReleases = [...]string{"v1", "v2", "bad-errors"} //nolint:gochecknoglobals // a table
+
+// DemoResult is what `segue demo --json` prints.
+type DemoResult struct {
+	Rollouts []DemoRollout `json:"rollouts"`
+	// Kept says where things run, with --keep.
+	Kept *DemoKept `json:"kept,omitempty"`
+}
+
+// DemoRollout is one rollout of the demonstration, as its receipt has it.
+type DemoRollout struct {
+	Release      segue.ReleaseName `json:"release"`
+	Outcome      segue.Phase       `json:"outcome"`
+	Requests     int64             `json:"requests"`
+	Failed       int64             `json:"failed"`
+	Sessions     int               `json:"sessions"`
+	SessionsLost int               `json:"sessions_lost"`
+	Duration     float64           `json:"duration_seconds"`
+}
+
+// DemoKept is what a kept demonstration left running.
+type DemoKept struct {
+	Address string `json:"address"`
+	Folder  string `json:"folder"`
+	State   string `json:"state"`
+}
+
+// demo is a demonstration under way.
+type demo struct {
+	options DemoOptions
+	text    io.Writer // for people
+	folder  string
+	state   State
+	address string
+}
+
+// Demo builds the example shop, runs four servers of it behind the proxy, rolls it to a new release under load, then tries a bad release, and shows
+// both receipts.
+func Demo(ctx context.Context, options DemoOptions) error {
+	d := &demo{options: options, text: options.Out}
+	if options.JSON {
+		d.text = options.Err
+	}
+	if err := d.prepare(ctx); err != nil {
+		return err
+	}
+	result, err := d.run(ctx)
+	if !options.Keep || err != nil {
+		err = errors.Join(err, d.clean(ctx))
+	} else {
+		result.Kept = &DemoKept{Address: "http://" + d.address, Folder: d.folder, State: string(d.state)}
+		d.sayKept()
+	}
+	if err != nil {
+		return err
+	}
+	if options.JSON {
+		out := json.NewEncoder(options.Out)
+		out.SetIndent("", "  ")
+		return out.Encode(result)
+	}
+	return nil
+}
+
+// prepare builds the releases and writes the project.
+func (d *demo) prepare(ctx context.Context) error {
+	root, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	if d.folder, err = os.MkdirTemp("", "segue-demo-"); err != nil {
+		return fmt.Errorf("make folder of demonstration: %w", err)
+	}
+	if d.state, err = OpenState(filepath.Join(d.folder, ".segue")); err != nil {
+		return err
+	}
+	began := time.Now()
+	_, _ = fmt.Fprintf(d.text, "Building the example shop: %s\n", strings.Join(demoReleases[:], ", "))
+	if err := os.Chdir(root); err != nil {
+		return fmt.Errorf("enter module: %w", err)
+	}
+	if err := releases.Build(ctx, filepath.Join(d.folder, "releases"), demoReleases[:]...); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(d.text, "Built in %.1f s, in %s\n", time.Since(began).Seconds(), d.folder)
+	if d.address, err = freeAddress(ctx); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(filepath.Join(root, "examples", "shop", "segue.yaml"))
+	if err != nil {
+		return fmt.Errorf("read project of the shop: %w", err)
+	}
+	return os.WriteFile(d.project(), d.shorten(text), 0o600)
+}
+
+// shorten makes the shop's project fit for a short demonstration: another address, and less patience.
+func (d *demo) shorten(text []byte) []byte {
+	for _, change := range [...][2]string{
+		{"127.0.0.1:8080", d.address},
+		{"drain: {within: 30s}", "drain: {within: 3s}"},
+		{"bake: 30s", "bake: 12s"},
+		{"file:shop.db", "file:" + filepath.Join(d.folder, "shop.db")},
+		{"  rate: 50/s\n", "  rate: 60/s\n  before: 3s\n  after: 3s\n"},
+	} {
+		text = bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1]))
+	}
+	return text
+}
+
+func (d *demo) project() string { return filepath.Join(d.folder, "segue.yaml") }
+
+// run does the three deploys, the last two under load.
+func (d *demo) run(ctx context.Context) (DemoResult, error) {
+	result := DemoResult{Rollouts: []DemoRollout{}}
+	if err := d.deploy(ctx, "v1", 0); err != nil {
+		return result, err
+	}
+	stopLoad, err := d.startLoad(ctx)
+	if err != nil {
+		return result, err
+	}
+	defer stopLoad()
+	for _, each := range [...]struct {
+		release segue.ReleaseName
+		code    int
+	}{{"v2", 0}, {"bad-errors", 11}} {
+		if err := d.deploy(ctx, each.release, each.code); err != nil {
+			return result, err
+		}
+		rollout, err := d.account(ctx, each.release)
+		if err != nil {
+			return result, err
+		}
+		result.Rollouts = append(result.Rollouts, rollout)
+	}
+	return result, nil
+}
+
+// deploy runs the real command, and expects an exit code.
+func (d *demo) deploy(ctx context.Context, release segue.ReleaseName, want int) error {
+	args := []string{"deploy", string(release), "--yes", "-f", d.project(), "--state", string(d.state)}
+	_, _ = fmt.Fprintf(d.text, "\n$ segue deploy %s\n", release)
+	if got := Main(ctx, args, cli.Stdio{In: strings.NewReader(""), Out: d.text, Err: d.text}); got != want {
+		return segue.Errorf(segue.KindFault, "segue deploy %s ended with exit code %d, expected %d", release, got, want)
+	}
+	return nil
+}
+
+// startLoad sends a steady load of page views beside the witness, until it is stopped.
+func (d *demo) startLoad(ctx context.Context) (stop func(), err error) {
+	generator, err := load.New(load.Config{
+		Target: "http://" + d.address, Gets: 250, Connections: 32,
+		GetPaths:     []string{"/", "/products/night-ferry", "/api/products", "/version"},
+		ServerHeader: "X-Shop-Server", ReleaseHeader: "X-Shop-Release", Header: http.Header{"User-Agent": {"segue-demo"}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan *load.Report, 1)
+	go func() { done <- generator.Run(ctx) }()
+	return func() {
+		cancel()
+		report := <-done
+		_, _ = fmt.Fprintf(d.text, "\nThe load beside it, as its clients saw it: %d requests, %d failed\n", report.Requests, report.Failed)
+	}, nil
+}
+
+// account reads the latest receipt.
+func (d *demo) account(ctx context.Context, release segue.ReleaseName) (DemoRollout, error) {
+	rollout := DemoRollout{Release: release}
+	client, err := Connect(ctx, d.state)
+	if err != nil {
+		return rollout, err
+	}
+	defer client.Close()
+	text, err := client.Receipt(ctx, 0)
+	if err != nil {
+		return rollout, err
+	}
+	var r receipt.Receipt
+	if err := json.Unmarshal(text, &r); err != nil {
+		return rollout, fmt.Errorf("read receipt: %w", err)
+	}
+	rollout.Outcome, rollout.Duration = r.Outcome, r.Duration.Duration().Seconds()
+	if r.Traffic != nil {
+		rollout.Requests, rollout.Failed = r.Traffic.Requests, r.Traffic.Failed
+	}
+	if r.Witness != nil {
+		rollout.Sessions, rollout.SessionsLost = r.Witness.Users, r.Witness.SessionsLost
+	}
+	return rollout, nil
+}
+
+func (d *demo) sayKept() {
+	_, _ = fmt.Fprintf(d.text, `
+It goes on running:
+  shop     http://%s
+  status   segue status --state %s
+  receipt  segue receipt --state %s
+  end it   segue demo --stop %s
+`, d.address, d.state, d.state, d.folder)
+}
+
+func (d *demo) clean(ctx context.Context) error {
+	if err := Teardown(context.WithoutCancel(ctx), d.state, slog.New(slog.DiscardHandler)); err != nil {
+		return fmt.Errorf("end demonstration in %s: %w", d.folder, err)
+	}
+	return os.RemoveAll(d.folder)
+}
+
+// moduleRoot finds Segue's source: from the present folder upward, else from the program's own.
+func moduleRoot() (string, error) {
+	starts := []string{}
+	if wd, err := os.Getwd(); err == nil {
+		starts = append(starts, wd)
+	}
+	if self, err := os.Executable(); err == nil {
+		starts = append(starts, filepath.Dir(self))
+	}
+	for _, folder := range starts {
+		for {
+			text, err := os.ReadFile(filepath.Join(folder, "go.mod"))
+			if err == nil && bytes.HasPrefix(text, []byte("module github.com/segue-deploy/segue\n")) {
+				return folder, nil
+			}
+			parent := filepath.Dir(folder)
+			if parent == folder {
+				break
+			}
+			folder = parent
+		}
+	}
+	return "", segue.Errorf(segue.KindNotFound, "the demonstration builds the example shop, and its source is not here").
+		WithHint("run it in a clone of the repository")
+}
+
+// freeAddress finds a loopback port that nobody uses at this moment.
+func freeAddress(ctx context.Context) (string, error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find free port: %w", err)
+	}
+	address := listener.Addr().String()
+	return address, listener.Close()
+}

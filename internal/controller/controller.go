@@ -1,0 +1,136 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
+	"github.com/segue-deploy/segue/internal/operator"
+	"github.com/segue-deploy/segue/internal/rollout"
+	"github.com/segue-deploy/segue/internal/workload"
+)
+
+// Controller is the engine. New makes one; Run runs it; the api.Controller methods work while it runs.
+type Controller struct {
+	options Options
+	log     *slog.Logger
+	mail    chan message
+	// ready is closed when the journal has been replayed and the loop answers; stopped when it answers no more.
+	ready   chan struct{}
+	stopped chan struct{}
+	started time.Time
+
+	// deploys lets one deploy at a time look, plan and open.
+	deploys sync.Mutex
+
+	services services
+
+	// The loop's own.
+	ledger   rollout.Ledger
+	last     int64
+	tasks    map[taskKey]*task
+	monitors map[segue.RolloutID]*monitor
+	watched  map[workload.Driver]bool
+	running  sync.WaitGroup
+}
+
+// New makes a controller; it does nothing until Run.
+func New(options Options) *Controller {
+	options.setDefaults()
+	return &Controller{
+		options:  options,
+		log:      options.Logger,
+		mail:     make(chan message, 256),
+		ready:    make(chan struct{}),
+		stopped:  make(chan struct{}),
+		tasks:    map[taskKey]*task{},
+		monitors: map[segue.RolloutID]*monitor{},
+		watched:  map[workload.Driver]bool{},
+		services: services{open: map[segue.ServiceName]*service{}},
+	}
+}
+
+// Ready is closed once the journal was replayed and calls are answered.
+func (c *Controller) Ready() <-chan struct{} { return c.ready }
+
+// service is a service with its drivers open.
+type service struct {
+	name      segue.ServiceName
+	config    segue.Digest
+	workload  workload.Driver
+	balancer  balancer.Driver // nil for workers
+	slowStart time.Duration
+	listen    string
+	witness   json.RawMessage
+}
+
+// services holds the open drivers, by service. A new configuration opens a new balancer driver; the old one is closed when nothing uses it.
+type services struct {
+	mu   sync.Mutex
+	open map[segue.ServiceName]*service
+}
+
+// service gives a service with the drivers of a stored configuration.
+func (c *Controller) service(name segue.ServiceName, digest segue.Digest) (*service, error) {
+	c.services.mu.Lock()
+	defer c.services.mu.Unlock()
+	if s, ok := c.services.open[name]; ok && s.config == digest {
+		return s, nil
+	}
+	config, err := c.options.Configs.Get(digest)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.openService(name, digest, config)
+	if err != nil {
+		return nil, err
+	}
+	c.services.open[name] = s
+	return s, nil
+}
+
+func (c *Controller) openService(name segue.ServiceName, digest segue.Digest, config Config) (*service, error) {
+	driver, err := c.options.Drivers.Workload(config.Workload)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{
+		name: name, config: digest, workload: driver,
+		slowStart: config.SlowStart, listen: config.Listen, witness: config.Witness,
+	}
+	if config.Balancer != "" {
+		if s.balancer, err = c.options.Drivers.Balancer(name, config.Balancer, config.BalancerBlock); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Run replays the journal, goes on with what was open, and works until ctx is done. What is under way is then left as it is, without an outcome: the
+// next controller is handed the same commands again. It returns an error when the journal fails: nothing may be done that cannot be written down.
+func (c *Controller) Run(ctx context.Context) error {
+	defer close(c.stopped)
+	c.started = time.Now()
+	pending, err := c.replay(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c.resume(ctx, pending)
+	c.running.Go(func() { c.reconcileLoop(ctx) })
+	close(c.ready)
+	err = c.loop(ctx)
+	cancel(err)
+	c.drainMail()
+	c.running.Wait()
+	return err
+}
+
+func backendOf(id segue.InstanceID, server segue.ServerName, release segue.ReleaseName, address string) balancer.Backend {
+	return balancer.Backend{ID: id, Server: server, Release: release, Address: address}
+}

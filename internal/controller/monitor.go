@@ -1,0 +1,236 @@
+package controller
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/receipt"
+	"github.com/segue-deploy/segue/internal/rollout"
+	"github.com/segue-deploy/segue/internal/telemetry"
+)
+
+// monitor accompanies one open rollout: it runs the witness, measures, judges, and makes the receipt at the end.
+type monitor struct {
+	id        segue.RolloutID
+	service   *service
+	settings  segue.Service
+	stable    segue.ReleaseName
+	candidate segue.ReleaseName
+	log       *slog.Logger
+	// fresh is true when the rollout was opened just now and is not one that a former controller had begun.
+	fresh  bool
+	opened time.Time
+
+	// begun is closed when steps may be carried out: once the witness has worked for its time before.
+	begun chan struct{}
+	// over is closed by the loop when the rollout has ended.
+	over     chan struct{}
+	overOnce sync.Once
+	witness  Witness
+
+	// checks guards what judges remember, and serialises looks.
+	checks   sync.Mutex
+	judges   []judge.Judge
+	previous *telemetry.Snapshot
+	since    time.Time
+	verdict  segue.Verdict
+	told     segue.Ruling
+	sampled  time.Time
+}
+
+// syncMonitors starts and ends monitors as rollouts open and end. It runs in the loop.
+func (c *Controller) syncMonitors(ctx context.Context, name segue.ServiceName, fresh bool) {
+	known, ok := c.ledger.Services[name]
+	if !ok {
+		return
+	}
+	for id, m := range c.monitors {
+		if m.service.name == name && (known.Open == nil || known.Open.ID != id) {
+			m.overOnce.Do(func() { close(m.over) })
+		}
+	}
+	open := known.Open
+	if open == nil || c.monitors[open.ID] != nil {
+		return
+	}
+	s, err := c.service(name, known.Config)
+	if err != nil {
+		c.log.Error("open drivers", "service", name, "error", err)
+		return
+	}
+	m := &monitor{
+		id: open.ID, service: s, settings: open.Settings, stable: open.Stable.Name, candidate: open.Candidate.Name,
+		log: c.log.With("rollout", open.ID), fresh: fresh, opened: open.OpenedAt,
+		begun: make(chan struct{}), over: make(chan struct{}),
+		judges: c.options.Judges(open.Settings, open.Candidate.Name), told: segue.RulingInconclusive,
+	}
+	if m.witness, err = c.newWitness(s, open); err != nil {
+		m.log.Error("make witness", "error", err)
+	}
+	c.monitors[open.ID] = m
+	c.running.Go(func() { c.monitor(ctx, m) })
+}
+
+// newWitness makes the rollout's witness; nil when none is configured.
+func (c *Controller) newWitness(s *service, open *rollout.State) (Witness, error) {
+	if len(s.witness) == 0 || c.options.Witness == nil {
+		return nil, nil
+	}
+	releases := []segue.ReleaseName{open.Candidate.Name}
+	if open.Stable.Name != "" {
+		releases = append(releases, open.Stable.Name)
+	}
+	return c.options.Witness(s.witness, func() []segue.ReleaseName { return releases })
+}
+
+// monitor works until the rollout has ended and its receipt is stored, or ctx is done.
+func (c *Controller) monitor(ctx context.Context, m *monitor) {
+	witnessing, stopWitness := context.WithCancel(ctx)
+	defer stopWitness()
+	var crowd sync.WaitGroup
+	var before, after time.Duration
+	if m.witness != nil {
+		if m.stable != "" {
+			before, after = m.witness.Around()
+			crowd.Go(func() { m.runWitness(witnessing) })
+		}
+	}
+	c.sample(ctx, m, receipt.LabelOpen)
+	if m.fresh && before > 0 && wait(ctx, before) != nil {
+		crowd.Wait()
+		return
+	}
+	c.sample(ctx, m, receipt.LabelBegin)
+	close(m.begun)
+	if !c.accompany(ctx, m) {
+		crowd.Wait()
+		return
+	}
+	c.sample(ctx, m, receipt.LabelEnd)
+	if after > 0 && wait(ctx, after) != nil {
+		crowd.Wait()
+		return
+	}
+	stopWitness()
+	crowd.Wait()
+	c.sample(ctx, m, receipt.LabelAfter)
+	c.storeReceipt(ctx, m)
+	_ = c.look(ctx, func(*rollout.Ledger, int64) { delete(c.monitors, m.id) })
+}
+
+func (m *monitor) runWitness(ctx context.Context) {
+	if err := m.witness.Run(ctx); err != nil && ctx.Err() == nil {
+		m.log.Error("witness ended", "error", err)
+	}
+}
+
+// sampleEvery is how often counters go to the journal while nothing else makes them.
+const sampleEvery = 15 * time.Second
+
+// accompany looks at the fleet until the rollout is over; false when ctx ended first.
+func (c *Controller) accompany(ctx context.Context, m *monitor) bool {
+	ticker := time.NewTicker(c.options.Look)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-m.over:
+			return true
+		case <-ticker.C:
+		}
+		verdict, ok := c.weigh(ctx, m)
+		if ok && verdict.Ruling != m.told {
+			m.told = verdict.Ruling
+			verdict.Final = verdict.Ruling == segue.RulingFail
+			c.post(ctx, segue.Event{Kind: segue.EventVerdict, Service: m.service.name, Rollout: m.id, Verdict: &verdict})
+		}
+		if time.Since(m.sampled) >= sampleEvery {
+			c.sample(ctx, m, "")
+		}
+	}
+}
+
+// weigh takes the window since the last look and lets the judges say what they think by now. It says false when there is nothing to judge: no
+// candidate in rotation, or a rollout that goes back anyway.
+func (c *Controller) weigh(ctx context.Context, m *monitor) (segue.Verdict, bool) {
+	m.checks.Lock()
+	defer m.checks.Unlock()
+	if len(m.judges) == 0 || m.stable == m.candidate {
+		return segue.Verdict{}, false
+	}
+	fleet, judging, err := c.judged(ctx, m.id)
+	if err != nil || !judging {
+		return segue.Verdict{}, false
+	}
+	evidence, ok := m.window(ctx, fleet)
+	if !ok {
+		return segue.Verdict{}, false
+	}
+	var findings []segue.Finding
+	for _, j := range m.judges {
+		findings = append(findings, j.Weigh(evidence)...)
+	}
+	m.verdict = segue.Combine(evidence.Until, findings)
+	return m.verdict, true
+}
+
+// judged copies the fleet and says whether there is a candidate to judge on the way forward.
+func (c *Controller) judged(ctx context.Context, id segue.RolloutID) (fleet segue.Fleet, judging bool, err error) {
+	err = c.look(ctx, func(ledger *rollout.Ledger, _ int64) {
+		state, ok := ledger.Rollout(id)
+		if !ok || state.Goal != segue.GoalForward {
+			return
+		}
+		fleet = cloneFleet(state.Fleet)
+		for _, slot := range fleet.Slots {
+			judging = judging || slot.Instance.Release == state.Candidate.Name && slot.Rotation == segue.RotationIn
+		}
+		judging = judging || !state.Settings.Balanced && len(fleet.On(state.Candidate.Name)) > 0
+	})
+	return fleet, judging, err
+}
+
+// observe waits out an observation and gives the final verdict. The bake counts from when the step was first handed out, so it goes on after a crash.
+func (m *monitor) observe(ctx context.Context, c *Controller, work job) (*segue.Verdict, error) {
+	end := work.Since.Add(work.step.For)
+	if err := wait(ctx, time.Until(end)); err != nil {
+		return nil, err
+	}
+	patience := end.Add(work.settings.Limits.Wait)
+	for {
+		verdict, ok := c.weigh(ctx, m)
+		if !ok {
+			verdict = segue.Verdict{Ruling: segue.RulingInconclusive, At: time.Now(), Findings: []segue.Finding{{
+				Judge: "observe", Ruling: segue.RulingInconclusive, Text: "not enough data yet: nothing was there to compare",
+			}}}
+		}
+		verdict = settle(verdict)
+		if verdict.Ruling != segue.RulingInconclusive || !time.Now().Before(patience) {
+			verdict.Final = true
+			return &verdict, nil
+		}
+		if err := wait(ctx, c.options.Look); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// settle turns "over the limit, but not proven beyond doubt" into a failure: at the end of an observation with enough data, the limit counts as it
+// stands.
+func settle(verdict segue.Verdict) segue.Verdict {
+	findings := make([]segue.Finding, len(verdict.Findings))
+	for i, f := range verdict.Findings {
+		enough := f.Needed > 0 && f.Samples >= f.Needed && f.BaselineSamples >= f.Needed
+		if f.Ruling == segue.RulingInconclusive && enough && f.Value > f.Limit {
+			f.Ruling = segue.RulingFail
+		}
+		findings[i] = f
+	}
+	settled := segue.Combine(verdict.At, findings)
+	return settled
+}

@@ -1,0 +1,293 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
+	"github.com/segue-deploy/segue/internal/rollout"
+	"github.com/segue-deploy/segue/internal/workload"
+)
+
+// afterEvent does what follows from an entry beside the machine's commands. It runs in the loop, before they are dispatched.
+func (c *Controller) afterEvent(ctx context.Context, entry segue.Entry) {
+	event := entry.Event
+	if event.Service == "" {
+		return
+	}
+	c.syncMonitors(ctx, event.Service, event.Kind == segue.EventOpened)
+	if event.Kind == segue.EventServiceConfigured {
+		c.watchService(ctx, event.Service)
+	}
+}
+
+// resume goes on with what the journal says is open.
+func (c *Controller) resume(ctx context.Context, pending []rollout.Command) {
+	for name := range c.ledger.Services {
+		c.watchService(ctx, name)
+		c.syncMonitors(ctx, name, false)
+	}
+	for _, command := range pending {
+		c.dispatch(ctx, command)
+	}
+}
+
+// watchService makes sure that the changes of a service's instances are listened to.
+func (c *Controller) watchService(ctx context.Context, name segue.ServiceName) {
+	s, err := c.service(name, c.ledger.Services[name].Config)
+	if err != nil {
+		c.log.Error("open drivers", "service", name, "error", err)
+		return
+	}
+	if c.watched[s.workload] {
+		return
+	}
+	c.watched[s.workload] = true
+	driver := s.workload
+	c.running.Go(func() { c.watchDriver(ctx, driver) })
+}
+
+// watchDriver turns what a driver reports into events, until ctx is done.
+func (c *Controller) watchDriver(ctx context.Context, driver workload.Driver) {
+	for ctx.Err() == nil {
+		changes, err := driver.Watch(ctx)
+		if err != nil {
+			c.log.Warn("watch instances", "error", err)
+			if wait(ctx, c.options.Reconcile) != nil {
+				return
+			}
+			continue
+		}
+		for instance := range changes {
+			c.noticed(ctx, driver, instance)
+		}
+	}
+}
+
+// noticed compares a reported state with what the ledger says, and writes down a change for the worse. The way back up is followed by probing.
+func (c *Controller) noticed(ctx context.Context, driver workload.Driver, instance segue.Instance) {
+	down := false
+	err := c.decide(ctx, func(ledger *rollout.Ledger) ([]segue.Event, error) {
+		known, ok := ledger.Services[instance.Service]
+		if !ok {
+			return nil, nil
+		}
+		slot, ok := known.Fleet.Slot(instance.Server)
+		if !ok || slot.Instance.ID != instance.ID || !slot.Ready || c.stepping(known, instance.ID) {
+			return nil, nil
+		}
+		if instance.State == segue.InstanceRunning && instance.Restarts <= slot.Instance.Restarts {
+			return nil, nil
+		}
+		down = true
+		return []segue.Event{downEvent(known, instance)}, nil
+	})
+	if err == nil && down {
+		c.running.Go(func() { c.awaitBack(ctx, driver, instance) })
+	}
+}
+
+// stepping says whether a step that starts, awaits or stops this instance is under way: its ups and downs are that step's matter.
+func (c *Controller) stepping(known *rollout.ServiceLedger, id segue.InstanceID) bool {
+	if known.Open == nil {
+		return false
+	}
+	for i, step := range known.Open.Steps {
+		if step.Status != rollout.StepRunning || i >= len(known.Open.Plan.Steps) {
+			continue
+		}
+		planned := known.Open.Plan.Steps[i]
+		if planned.Instance == id && planned.Kind != segue.StepAdmit && planned.Kind != segue.StepDrain {
+			return true
+		}
+	}
+	return false
+}
+
+func downEvent(known *rollout.ServiceLedger, instance segue.Instance) segue.Event {
+	event := segue.Event{
+		Kind: segue.EventInstanceDown, Service: instance.Service, Server: instance.Server, Instance: instance.ID,
+		Failure: &segue.Failure{
+			Kind:    segue.KindUnhealthy,
+			Message: fmt.Sprintf("%s on %s went down: %s", instance.Release, instance.Server, nonEmpty(instance.Error, string(instance.State))),
+			Hint:    fmt.Sprintf("see what it said with `segue logs %s`", instance.Server),
+		},
+	}
+	if known.Open != nil {
+		event.Rollout = known.Open.ID
+	}
+	return event
+}
+
+// awaitBack follows an instance that its keeper starts again, and says when it is ready.
+func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, instance segue.Instance) {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
+		if wait(ctx, pause) != nil {
+			return
+		}
+		err := driver.Probe(ctx, instance.ID)
+		if segue.KindOf(err) == segue.KindNotFound {
+			return
+		}
+		if err == nil {
+			break
+		}
+	}
+	_ = c.decide(ctx, func(ledger *rollout.Ledger) ([]segue.Event, error) {
+		known, ok := ledger.Services[instance.Service]
+		if !ok {
+			return nil, nil
+		}
+		slot, ok := known.Fleet.Slot(instance.Server)
+		if !ok || slot.Instance.ID != instance.ID || slot.Ready {
+			return nil, nil
+		}
+		event := segue.Event{Kind: segue.EventInstanceUp, Service: instance.Service, Server: instance.Server, Instance: instance.ID}
+		if known.Open != nil {
+			event.Rollout = known.Open.ID
+		}
+		return []segue.Event{event}, nil
+	})
+}
+
+// reconcileLoop compares what runs with what should, at the start and then every so often.
+func (c *Controller) reconcileLoop(ctx context.Context) {
+	for {
+		c.reconcileAll(ctx)
+		if wait(ctx, c.options.Reconcile) != nil {
+			return
+		}
+	}
+}
+
+// settled is a slot that no step is working on, as the ledger has it.
+type settled struct {
+	slot    segue.Slot
+	release segue.Release
+}
+
+func (c *Controller) reconcileAll(ctx context.Context) {
+	services := map[segue.ServiceName]*service{}
+	should := map[segue.ServiceName][]settled{}
+	err := c.look(ctx, func(ledger *rollout.Ledger, _ int64) {
+		for name, known := range ledger.Services {
+			s, err := c.service(name, known.Config)
+			if err != nil {
+				continue
+			}
+			services[name] = s
+			busy := known.Busy()
+			for _, slot := range known.Fleet.Slots {
+				if slot.Instance.ID != "" && !busy[slot.Server.Name] {
+					should[name] = append(should[name], settled{slot: slot, release: known.Releases[slot.Instance.Release]})
+				}
+			}
+		}
+	})
+	if err != nil {
+		return
+	}
+	for name, s := range services {
+		if err := c.reconcile(ctx, s, should[name]); err != nil && ctx.Err() == nil {
+			c.log.Warn("reconcile", "service", name, "error", err)
+		}
+	}
+}
+
+// reconcile brings back what should run and does not (after a reboot of the machine), puts back in rotation what the balancer forgot, and reports strays.
+func (c *Controller) reconcile(ctx context.Context, s *service, should []settled) error {
+	instances, err := s.workload.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list instances: %w", err)
+	}
+	running := map[segue.InstanceID]segue.Instance{}
+	for _, instance := range instances {
+		if instance.Service == s.name && instance.State.Alive() {
+			running[instance.ID] = instance
+		}
+	}
+	backends := map[segue.InstanceID]balancer.BackendStatus{}
+	if s.balancer != nil {
+		if err := s.balancer.Configure(ctx); err != nil {
+			return fmt.Errorf("configure balancer: %w", err)
+		}
+		snapshot, err := s.balancer.Snapshot(ctx)
+		if err != nil {
+			return fmt.Errorf("ask balancer: %w", err)
+		}
+		for _, backend := range snapshot.Backends {
+			backends[backend.ID] = backend
+		}
+	}
+	for _, each := range should {
+		instance, ok := running[each.slot.Instance.ID]
+		if !ok {
+			if instance, err = c.revive(ctx, s, each); err != nil {
+				c.log.Warn("bring instance back", "server", each.slot.Server.Name, "error", err)
+				continue
+			}
+		}
+		if err := c.restoreRotation(ctx, s, each.slot, instance, backends); err != nil {
+			c.log.Warn("restore rotation", "server", each.slot.Server.Name, "error", err)
+		}
+	}
+	return c.reportStrays(ctx, s, running)
+}
+
+// revive starts what is gone on the release it had.
+func (c *Controller) revive(ctx context.Context, s *service, each settled) (segue.Instance, error) {
+	config, err := c.workloadConfig(each.release.Config)
+	if err != nil {
+		return segue.Instance{}, err
+	}
+	c.log.Info("bring instance back", "server", each.slot.Server.Name, "instance", each.slot.Instance.ID)
+	launch := workload.Launch{
+		ID: each.slot.Instance.ID, Service: s.name, Server: each.slot.Server.Name, Release: each.release, Config: config,
+	}
+	instance, err := s.workload.Start(ctx, launch)
+	if err != nil {
+		return segue.Instance{}, err
+	}
+	c.running.Go(func() { c.awaitBack(ctx, s.workload, instance) })
+	return instance, nil
+}
+
+// restoreRotation makes the balancer agree with the journal about a slot that should be in rotation.
+func (c *Controller) restoreRotation(ctx context.Context, s *service, slot segue.Slot, instance segue.Instance, backends map[segue.InstanceID]balancer.BackendStatus) error {
+	if s.balancer == nil || slot.Rotation != segue.RotationIn || !slot.Ready {
+		return nil
+	}
+	if backend, ok := backends[slot.Instance.ID]; ok && backend.Rotation == segue.RotationIn && backend.Address == instance.Address {
+		return nil
+	}
+	c.log.Info("put backend back", "server", slot.Server.Name, "instance", slot.Instance.ID)
+	slot.Instance.Address = instance.Address
+	_, err := c.admit(ctx, job{step: segue.Step{
+		Kind: segue.StepAdmit, Server: slot.Server.Name, Instance: slot.Instance.ID, Release: slot.Instance.Release,
+	}, name: s.name, service: s, slot: slot})
+	return err
+}
+
+// reportStrays writes down, once each, what runs and nobody's journal knows. The next plan stops it.
+func (c *Controller) reportStrays(ctx context.Context, s *service, running map[segue.InstanceID]segue.Instance) error {
+	return c.decide(ctx, func(ledger *rollout.Ledger) ([]segue.Event, error) {
+		known, ok := ledger.Services[s.name]
+		if !ok {
+			return nil, nil
+		}
+		var events []segue.Event
+		for id, instance := range running {
+			if known.Knows(id) {
+				continue
+			}
+			event := segue.Event{Kind: segue.EventStray, Service: s.name, Server: instance.Server, Instance: id}
+			if known.Open != nil {
+				event.Rollout = known.Open.ID
+			}
+			events = append(events, event)
+		}
+		return events, nil
+	})
+}

@@ -1,0 +1,126 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/rollout"
+	"github.com/segue-deploy/segue/internal/workload"
+)
+
+// start brings an instance into being; ready or not is the next step's matter.
+func (c *Controller) start(ctx context.Context, job job) (*segue.Outcome, error) {
+	launch, err := c.launch(job)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	instance, err := job.service.workload.Start(ctx, launch)
+	if err != nil {
+		return nil, fmt.Errorf("start %s on %s: %w", job.step.Release, job.step.Server, err)
+	}
+	return &segue.Outcome{Address: instance.Address, Unavoidable: time.Since(began)}, nil
+}
+
+// launch gathers what an instance is started with: its release as registered, with the configuration of that time.
+func (c *Controller) launch(job job) (workload.Launch, error) {
+	if job.release.Name == "" {
+		return workload.Launch{}, segue.Errorf(segue.KindNotFound, "release %s of %s is not registered", job.step.Release, job.name)
+	}
+	config, err := c.workloadConfig(job.release.Config)
+	if err != nil {
+		return workload.Launch{}, err
+	}
+	return workload.Launch{
+		ID: job.step.Instance, Service: job.name, Server: job.step.Server, Release: job.release,
+		Config: config, Grace: job.settings.Timing.Grace,
+	}, nil
+}
+
+func (c *Controller) workloadConfig(digest segue.Digest) (workload.Config, error) {
+	stored, err := c.options.Configs.Get(digest)
+	if err != nil {
+		return nil, err
+	}
+	config, err := c.options.Drivers.WorkloadConfig(stored.Workload, stored.WorkloadBlock)
+	if err != nil {
+		return nil, fmt.Errorf("read workload configuration: %w", err)
+	}
+	return config, nil
+}
+
+// awaitReady waits for the instance's own readiness check.
+func (c *Controller) awaitReady(ctx context.Context, job job) (*segue.Outcome, error) {
+	within := job.step.Within
+	if within <= 0 {
+		within = job.settings.Timing.Ready
+	}
+	bounded, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	began := time.Now()
+	err := job.service.workload.AwaitReady(bounded, job.step.Instance)
+	switch {
+	case err == nil:
+		return &segue.Outcome{Unavoidable: time.Since(began)}, nil
+	case bounded.Err() != nil && ctx.Err() == nil:
+		return nil, segue.Errorf(segue.KindTimeout, "%s on %s was not ready within %s: %w", job.step.Release, job.step.Server, within, err).
+			WithHint("see what it says with `segue logs %s`", job.step.Server)
+	default:
+		return nil, fmt.Errorf("await %s on %s: %w", job.step.Release, job.step.Server, err)
+	}
+}
+
+// stop ends an instance for good, after a last look that nobody sends it traffic any more (law: acknowledged drain).
+func (c *Controller) stop(ctx context.Context, job job) (*segue.Outcome, error) {
+	if err := c.guardStop(ctx, job); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := job.service.workload.Stop(ctx, job.step.Instance); err != nil {
+		return nil, fmt.Errorf("stop %s on %s: %w", job.step.Instance, job.step.Server, err)
+	}
+	outcome := &segue.Outcome{Unavoidable: time.Since(began)}
+	if job.service.balancer == nil {
+		return outcome, nil
+	}
+	if err := job.service.balancer.Remove(ctx, job.step.Instance); err != nil {
+		return nil, fmt.Errorf("remove backend of %s: %w", job.step.Server, err)
+	}
+	return outcome, nil
+}
+
+// guardStop drains once more what the balancer has in rotation again. A plan never stops what it has not drained; a balancer that forgot the drain
+// (it was started from an old configuration, somebody admitted by hand) is what this is for.
+func (c *Controller) guardStop(ctx context.Context, job job) error {
+	if job.service.balancer == nil {
+		return nil
+	}
+	snapshot, err := job.service.balancer.Snapshot(ctx)
+	if err != nil {
+		return fmt.Errorf("ask balancer before stopping %s: %w", job.step.Server, err)
+	}
+	for _, backend := range snapshot.Backends {
+		if backend.ID == job.step.Instance && backend.Rotation == segue.RotationIn {
+			c.log.Warn("drained instance was in rotation again", "instance", job.step.Instance, "server", job.step.Server)
+			again := job
+			again.step.Within = job.settings.Timing.Drain
+			_, err := c.drain(ctx, again)
+			return err
+		}
+	}
+	return nil
+}
+
+// job is a command with all that is needed to carry it out.
+type job struct {
+	rollout.Command
+
+	step     segue.Step
+	name     segue.ServiceName
+	settings segue.Service
+	service  *service
+	release  segue.Release
+	slot     segue.Slot
+}

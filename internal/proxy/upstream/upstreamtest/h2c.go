@@ -1,0 +1,3 @@
+package upstreamtest
+
+func h2cChecks() []check { return nil }

@@ -1,0 +1,205 @@
+package upstreamtest
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/segue-deploy/segue/internal/proxy/upstream"
+)
+
+func poolChecks() []check {
+	return []check{
+		{"Pool/OneConnectionServesManyRequests", connectionIsReused},
+		{"Pool/ConnectionClosedWhileIdleIsNotUsed", closedWhileIdle},
+		{"Pool/BytesOnAnIdleConnectionMakeItUnfit", bytesWhileIdle},
+		{"Pool/AllStaleAfterARestart", staleAfterRestart},
+		{"Pool/PostSurvivesAStaleConnection", postOnStale},
+		{"Pool/IdleTimeoutClosesConnections", idleTimeout},
+		{"Pool/KeepAliveHeaderLowersTheIdleTimeout", keepAliveHeader},
+		{"Pool/CloseIdleClosesThemAll", closeIdle},
+		{"Pool/AnswerWithCloseIsTheLast", answerWithClose},
+	}
+}
+
+// numbered answers every request with the number of its connection, and tells when a connection has ended.
+func numbered(ended chan<- int) func(*conn) {
+	return func(c *conn) {
+		answering(func(c *conn, _ *http.Request) string { return plain(string(rune('0' + c.number))) })(c)
+		if ended != nil {
+			ended <- c.number
+		}
+	}
+}
+
+func connectionIsReused(t *testing.T, s *suite) {
+	w := s.world(t, setting{}, numbered(nil))
+	for i := range 5 {
+		_, body := w.exchange(get("/"))
+		if res := w.done(); body != "1" || res.Reused != (i > 0) || !res.Wrote || !res.GotByte || res.Header <= 0 {
+			t.Errorf("request %d went over connection %s, result %+v", i, body, res)
+		}
+	}
+	if idle, active := w.Upstream.Connections(); idle != 1 || active != 0 {
+		t.Errorf("connections are %d idle, %d active; want one idle", idle, active)
+	}
+}
+
+// closedWhileIdle is the race that a proxy loses without a look at the socket: the backend closes, then a request comes.
+func closedWhileIdle(t *testing.T, s *suite) {
+	closed := make(chan struct{}, 100)
+	w := s.world(t, setting{}, func(c *conn) {
+		if c.Request() != nil {
+			c.Send(plain("ok"))
+		}
+		_ = c.Close()
+		closed <- struct{}{}
+	})
+	for range 20 {
+		answer, body := w.exchange(get("/"))
+		if res := w.done(); answer.StatusCode != 200 || body != "ok" || res.Reused {
+			t.Fatalf("client got %d %q, result %+v", answer.StatusCode, body, res)
+		}
+		receive(t, closed, "the backend to close")
+	}
+}
+
+func bytesWhileIdle(t *testing.T, s *suite) {
+	sent, goOn := make(chan struct{}, 1), make(chan struct{})
+	w := s.world(t, setting{}, func(c *conn) {
+		for req := c.Request(); req != nil; req = c.Request() {
+			c.Send(plain("ok"))
+			if c.number == 1 {
+				c.Await(goOn)
+				c.Send("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+				sent <- struct{}{}
+			}
+		}
+	})
+	w.exchange(get("/"))
+	w.done()
+	close(goOn)
+	receive(t, sent, "the stray answer")
+	answer, body := w.exchange(get("/"))
+	if res := w.done(); answer.StatusCode != 200 || body != "ok" || res.Reused {
+		t.Errorf("client got %d %q, result %+v", answer.StatusCode, body, res)
+	}
+}
+
+// staleAfterRestart fills the pool, then closes all connections at the backend.
+func staleAfterRestart(t *testing.T, s *suite) {
+	const many = 8
+	asked, goOn := make(chan struct{}, many), make(chan struct{})
+	shut, closed := make(chan struct{}), make(chan struct{}, many)
+	w := s.world(t, setting{}, func(c *conn) {
+		if c.Request() == nil {
+			return
+		}
+		if c.number <= many {
+			asked <- struct{}{}
+			c.Await(goOn)
+			c.Send(plain("old"))
+			c.Await(shut)
+			_ = c.Close()
+			closed <- struct{}{}
+			return
+		}
+		c.Send(plain("new"))
+	})
+	clients := make([]*conn, many)
+	for i := range clients {
+		clients[i] = w.client()
+		clients[i].Send(get("/"))
+	}
+	for range many {
+		receive(t, asked, "the requests")
+	}
+	close(goOn)
+	for _, c := range clients {
+		c.Answer("GET")
+		w.done()
+	}
+	close(shut)
+	for range many {
+		receive(t, closed, "the backend to close")
+	}
+	for range 3 {
+		if _, body := w.exchange(get("/")); body != "new" {
+			t.Errorf("client got %q", body)
+		}
+		w.done()
+	}
+}
+
+func postOnStale(t *testing.T, s *suite) {
+	closed := make(chan struct{}, 10)
+	w := s.world(t, setting{}, func(c *conn) {
+		if c.Request() != nil {
+			c.Send(plain("ok"))
+		}
+		_ = c.Close()
+		closed <- struct{}{}
+	})
+	for _, body := range []string{"a", string(make([]byte, 200<<10)), "b"} {
+		answer, _ := w.exchange(post("/", body))
+		if res := w.done(); answer.StatusCode != 200 || res.Sent != int64(len(body)) {
+			t.Fatalf("client got %d, result %+v", answer.StatusCode, res)
+		}
+		receive(t, closed, "the backend to close")
+	}
+}
+
+func idleTimeout(t *testing.T, s *suite) {
+	ended := make(chan int, 1)
+	w := s.world(t, setting{options: upstream.Options{IdleTimeout: 30 * time.Millisecond}}, numbered(ended))
+	w.exchange(get("/"))
+	w.done()
+	receive(t, ended, "the idle connection to be closed")
+	if _, body := w.exchange(get("/")); body != "2" {
+		t.Errorf("second request went over connection %s", body)
+	}
+	w.done()
+}
+
+func keepAliveHeader(t *testing.T, s *suite) {
+	w := s.world(t, setting{}, answering(func(c *conn, _ *http.Request) string {
+		return "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0, max=100\r\nContent-Length: 1\r\n\r\n" + string(rune('0'+c.number))
+	}))
+	for _, want := range []string{"1", "2"} {
+		if _, body := w.exchange(get("/")); body != want {
+			t.Errorf("request went over connection %s, want %s", body, want)
+		}
+		if res := w.done(); res.Reused {
+			t.Error("a connection was reused that the backend closes at once")
+		}
+	}
+}
+
+func closeIdle(t *testing.T, s *suite) {
+	ended := make(chan int, 1)
+	w := s.world(t, setting{}, numbered(ended))
+	w.exchange(get("/"))
+	w.done()
+	w.Upstream.CloseIdle()
+	receive(t, ended, "the idle connection to be closed")
+	if idle, active := w.Upstream.Connections(); idle != 0 || active != 0 {
+		t.Errorf("connections are %d idle, %d active; want none", idle, active)
+	}
+	if _, body := w.exchange(get("/")); body != "2" {
+		t.Errorf("second request went over connection %s", body)
+	}
+	w.done()
+}
+
+func answerWithClose(t *testing.T, s *suite) {
+	w := s.world(t, setting{}, answering(func(c *conn, _ *http.Request) string {
+		return "HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 1\r\n\r\n" + string(rune('0'+c.number))
+	}))
+	for _, want := range []string{"1", "2"} {
+		answer, body := w.exchange(get("/"))
+		w.done()
+		if body != want || answer.Close {
+			t.Errorf("request went over connection %s, want %s; client told to close: %v", body, want, answer.Close)
+		}
+	}
+}

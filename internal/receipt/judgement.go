@@ -1,0 +1,133 @@
+package receipt
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/segue-deploy/segue"
+)
+
+// judgements lists verdicts with their figures, and orders.
+func (t *text) judgements() {
+	var rows []string
+	for _, v := range t.r.Verdicts {
+		rows = append(rows, t.ruling(v.Ruling)+t.paint(faint, printable(verdictWhen(t.r, v))))
+		shown := first(v.Findings, 6)
+		for _, f := range shown {
+			rows = append(rows, "  "+t.ruling(f.Ruling)+clip(printable(findingText(f)), t.o.Width-labelWidth-20))
+		}
+		if more := len(v.Findings) - len(shown); more > 0 {
+			rows = append(rows, t.paint(faint, fmt.Sprintf("  and %s", plural(int64(more), "further finding"))))
+		}
+	}
+	t.section("Verdicts", rows)
+	rows = nil
+	for _, o := range t.r.Orders {
+		rows = append(rows, clip(printable(orderText(o)), t.o.Width-labelWidth-2))
+	}
+	t.section("Orders", rows)
+}
+
+func (t *text) ruling(ruling segue.Ruling) string {
+	tone := warn
+	switch ruling {
+	case segue.RulingPass:
+		tone = good
+	case segue.RulingFail:
+		tone = bad
+	default:
+		ruling = segue.RulingInconclusive
+	}
+	return t.paint(tone, pad(string(ruling), 14))
+}
+
+func (t *text) notes() {
+	var rows []string
+	for _, note := range first(t.r.Notes, 8) {
+		rows = append(rows, t.prose(note)...)
+	}
+	for i := range rows {
+		rows[i] = t.paint(faint, rows[i])
+	}
+	t.section("Notes", rows)
+}
+
+// verdictWhen says when a verdict was given and of which step.
+func verdictWhen(r Receipt, v Verdict) string {
+	text := v.At.UTC().Format("15:04:05")
+	if v.Step != 0 {
+		text += " · " + r.where(v.Plan, v.Step)
+	}
+	if v.Given > 1 {
+		text += fmt.Sprintf(" · the last of %d", v.Given)
+	}
+	return text
+}
+
+// findingText writes a finding with its figures: "errors web-1: 0.021 share, baseline 0.0004, limit 0.01, 1,240 samples (baseline 3,720)".
+func findingText(f segue.Finding) string {
+	parts := []string{f.Judge}
+	if f.Server != "" {
+		parts = append(parts, string(f.Server))
+	}
+	if f.Release != "" {
+		parts = append(parts, string(f.Release))
+	}
+	return strings.Join(parts, " ") + ": " + figureText(f)
+}
+
+// figureText writes a finding's figures, and its sentence.
+func figureText(f segue.Finding) string {
+	var parts []string
+	if f.Unit != "" {
+		parts = append(parts, figure(f.Value, f.Unit), "baseline "+figure(f.Baseline, f.Unit), "limit "+figure(f.Limit, f.Unit))
+	}
+	samples := plural(f.Samples, "sample")
+	if f.BaselineSamples > 0 {
+		samples += " against " + count(f.BaselineSamples)
+	}
+	if f.Needed > 0 {
+		samples += ", needed " + count(f.Needed)
+	}
+	parts = append(parts, samples)
+	if f.ErrorRate > 0 {
+		parts = append(parts, fmt.Sprintf("error rate %.3g", f.ErrorRate))
+	}
+	text := strings.Join(parts, ", ")
+	if f.Text != "" {
+		text = f.Text + " (" + text + ")"
+	}
+	return text
+}
+
+// figure writes a number in its unit.
+func figure(value float64, unit string) string {
+	switch unit {
+	case "share":
+		return fmt.Sprintf("%.3g %%", 100*value)
+	case "count":
+		return fmt.Sprintf("%.4g", value)
+	}
+	return fmt.Sprintf("%.4g %s", value, unit)
+}
+
+// orderText writes an order with who, when and why.
+func orderText(o Order) string {
+	text := o.At.UTC().Format("15:04:05") + " " + string(o.Verb)
+	if o.All {
+		text += " --all"
+	}
+	for _, server := range o.Servers {
+		text += " " + string(server)
+	}
+	if o.Step != 0 {
+		text += fmt.Sprintf(" step %d", o.Step)
+	}
+	if o.By != "" {
+		text += " by " + o.By
+	}
+	if o.Why != "" {
+		text += ": " + o.Why
+	}
+	return text
+}

@@ -1,0 +1,159 @@
+package receipt
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/segue-deploy/segue"
+)
+
+// interval is a time from From to To; empty when To is not later.
+type interval struct{ from, to time.Time }
+
+func (i interval) length() time.Duration { return max(0, i.to.Sub(i.from)) }
+
+// overlap gives how long two intervals have in common.
+func (i interval) overlap(other interval) time.Duration {
+	from, to := i.from, i.to
+	if other.from.After(from) {
+		from = other.from
+	}
+	if other.to.Before(to) {
+		to = other.to
+	}
+	return max(0, to.Sub(from))
+}
+
+func (i interval) contains(at time.Time) bool { return !at.Before(i.from) && at.Before(i.to) }
+
+// union sorts and merges intervals; empty ones go.
+func union(list []interval) []interval {
+	list = slices.DeleteFunc(slices.Clone(list), func(i interval) bool { return !i.to.After(i.from) })
+	slices.SortFunc(list, func(a, b interval) int { return a.from.Compare(b.from) })
+	var merged []interval
+	for _, i := range list {
+		if n := len(merged); n > 0 && !i.from.After(merged[n-1].to) {
+			merged[n-1].to = latest(merged[n-1].to, i.to)
+			continue
+		}
+		merged = append(merged, i)
+	}
+	return merged
+}
+
+// covered is how much time the intervals cover within a window, without what others cover.
+func covered(window interval, list, without []interval) time.Duration {
+	var sum time.Duration
+	without = union(without)
+	for _, i := range union(list) {
+		i.from, i.to = latest(i.from, window.from), earliest(i.to, window.to)
+		sum += i.length()
+		for _, other := range without {
+			sum -= i.overlap(other)
+		}
+	}
+	return max(0, sum)
+}
+
+// life is an instance's time.
+type life struct {
+	server  segue.ServerName
+	release segue.ReleaseName
+	from    time.Time
+	to      time.Time
+}
+
+type downSpan struct {
+	id segue.InstanceID
+	interval
+}
+
+// begin notes that an instance runs.
+func (b *builder) begin(id segue.InstanceID, server segue.ServerName, release segue.ReleaseName, at time.Time) {
+	if id == "" {
+		return
+	}
+	if _, known := b.instances[id]; known {
+		return
+	}
+	b.instances[id] = &life{server: server, release: release, from: at}
+	b.order = append(b.order, id)
+}
+
+// end notes that it does not run any more.
+func (b *builder) end(id segue.InstanceID, at time.Time) {
+	if l, ok := b.instances[id]; ok && l.to.IsZero() {
+		l.to = at
+		b.endDown(id, at)
+	}
+}
+
+func (b *builder) endDown(id segue.InstanceID, at time.Time) {
+	if from, ok := b.downs[id]; ok {
+		b.downSpans = append(b.downSpans, downSpan{id, interval{from, at}})
+		delete(b.downs, id)
+	}
+}
+
+// instanceOf is the instance that a step is about: by its identity, or by server and release where a plan names none.
+func instanceOf(step segue.Step) segue.InstanceID {
+	return cmp.Or(step.Instance, segue.InstanceID(string(step.Server)+"."+string(step.Release)))
+}
+
+// findServers draws each server's time line, and how long the fleet was mixed.
+func (b *builder) findServers() {
+	if b.opening == nil {
+		return
+	}
+	var servers []segue.Server
+	for _, slot := range b.opening.Fleet.Slots {
+		servers = append(servers, slot.Server)
+	}
+	for _, extra := range append(slices.Clone(b.opening.Settings.Servers), b.joined...) {
+		if !slices.ContainsFunc(servers, func(s segue.Server) bool { return s.Name == extra.Name }) {
+			servers = append(servers, extra)
+		}
+	}
+	window := interval{b.r.Started, b.r.Ended}
+	byRelease := map[segue.ReleaseName][]interval{}
+	for _, server := range servers {
+		row := Server{Name: server.Name, Partition: server.Partition}
+		for _, id := range b.order {
+			l := b.instances[id]
+			if l.server != server.Name {
+				continue
+			}
+			span := Span{Release: l.release, From: latest(l.from, window.from), To: cmp.Or(l.to, window.to)}
+			if span.To.After(span.From) {
+				row.Spans = append(row.Spans, span)
+				byRelease[l.release] = append(byRelease[l.release], interval{span.From, span.To})
+			}
+		}
+		for id := range b.downs {
+			b.endDown(id, window.to)
+		}
+		for _, down := range b.downSpans {
+			if l := b.instances[down.id]; l != nil && l.server == server.Name && down.to.After(down.from) {
+				row.Spans = append(row.Spans, Span{Release: l.release, From: down.from, To: down.to, Down: true})
+			}
+		}
+		b.r.Servers = append(b.r.Servers, row)
+	}
+	b.r.Time.Mixed = Seconds(mixed(window, byRelease))
+}
+
+// mixed is how long more than one release ran.
+func mixed(window interval, byRelease map[segue.ReleaseName][]interval) time.Duration {
+	var both []interval
+	var seen []interval
+	for _, list := range byRelease {
+		for _, mine := range union(list) {
+			for _, other := range union(seen) {
+				both = append(both, interval{latest(mine.from, other.from), earliest(mine.to, other.to)})
+			}
+		}
+		seen = append(seen, list...)
+	}
+	return covered(window, both, nil)
+}

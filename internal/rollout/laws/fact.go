@@ -1,0 +1,163 @@
+// Package laws checks the laws of the house over what really happened in a world, simulated or real: a trace of facts, not what was asked
+// for or believed. Each law is a function of its name; Check runs them all. Property tests of the machine and the simulation of the whole
+// use the same laws, and both keep tests which break each law on purpose.
+package laws
+
+import (
+	"fmt"
+
+	"github.com/segue-deploy/segue"
+)
+
+// FactKind says what happened.
+type FactKind string
+
+const (
+	// Started: an instance came into being; carries Server, Partition, Instance, Release. Stray when nobody's plan did it.
+	Started FactKind = "started"
+	// Ready and Unready: an instance became able, or unable, to serve; Unready is never Segue's doing.
+	Ready   FactKind = "ready"
+	Unready FactKind = "unready"
+	// Admitted: from here on the balancer may send an instance new requests.
+	Admitted FactKind = "admitted"
+	// Drained: the balancer has confirmed that it sends an instance nothing new.
+	Drained FactKind = "drained"
+	// Quiet: a drained instance has nothing in flight any more, or its drain deadline has passed.
+	Quiet FactKind = "quiet"
+	// Stopping: somebody told an instance to end. Stopped: it is gone.
+	Stopping FactKind = "stopping"
+	Stopped  FactKind = "stopped"
+	// Bound: from here on this many ready backends in rotation are the minimum (Count).
+	Bound FactKind = "bound"
+	// Open: one may go back to a release; Closed: no more.
+	Open   FactKind = "open"
+	Closed FactKind = "closed"
+	// Removed: something that a release needs (its files, its tables) is gone.
+	Removed FactKind = "removed"
+	// Beyond: a server whose faults are not Segue's to mend; no way back is owed there. Carries Server.
+	Beyond FactKind = "beyond"
+	// Ended: a rollout ended; carries End.
+	Ended FactKind = "ended"
+	// Written: a journal entry was acknowledged (Index). Found: it was there when the journal was read at the end.
+	Written FactKind = "written"
+	Found   FactKind = "found"
+)
+
+// Fact is one thing that happened.
+type Fact struct {
+	Kind      FactKind
+	Server    segue.ServerName
+	Partition segue.PartitionName
+	Instance  segue.InstanceID
+	Release   segue.ReleaseName
+	Stray     bool
+	Count     int
+	Index     int64
+	End       *End
+}
+
+// End is how a rollout ended, by its own word.
+type End struct {
+	Phase    segue.Phase
+	Sentence string
+	ExitCode int
+	// Goal is what was wanted last; Stable and Candidate as of the opening.
+	Goal      segue.Goal
+	Stable    segue.ReleaseName
+	Candidate segue.ReleaseName
+	// Servers are those in service.
+	Servers []segue.ServerName
+	// Balanced is false where rotation means nothing.
+	Balanced bool
+}
+
+// Violation is a broken law, with the place in the trace.
+type Violation struct {
+	Law  string
+	At   int
+	Text string
+}
+
+// Error makes a violation an error.
+func (v Violation) Error() string { return fmt.Sprintf("law %s broken at fact %d: %s", v.Law, v.At, v.Text) }
+
+// copyOf is an instance in the world.
+type copyOf struct {
+	Fact
+	ready, admitted, quiet, drained bool
+}
+
+// carries says whether the instance is a ready backend in rotation; without a balancer being ready is all.
+func (c *copyOf) carries(balanced bool) bool { return c.ready && (c.admitted || !balanced) }
+
+// world is what a trace amounts to so far.
+type world struct {
+	balanced bool
+	running  map[segue.InstanceID]*copyOf
+	bound    int
+	open     map[segue.ReleaseName]bool
+	beyond   map[segue.ServerName]bool
+}
+
+// walk replays a trace and shows each fact to a law before it takes effect. The law answers with what is wrong, "" when nothing is.
+func walk(law string, balanced bool, trace []Fact, look func(*world, Fact) string) []Violation {
+	w := &world{
+		balanced: balanced, running: map[segue.InstanceID]*copyOf{},
+		open: map[segue.ReleaseName]bool{}, beyond: map[segue.ServerName]bool{},
+	}
+	var violations []Violation
+	for i, fact := range trace {
+		if text := look(w, fact); text != "" {
+			violations = append(violations, Violation{Law: law, At: i, Text: text})
+		}
+		w.take(fact)
+	}
+	return violations
+}
+
+func (w *world) take(fact Fact) {
+	switch fact.Kind {
+	case Started:
+		w.running[fact.Instance] = &copyOf{Fact: fact}
+	case Stopped:
+		delete(w.running, fact.Instance)
+	case Bound:
+		w.bound = fact.Count
+	case Open, Closed:
+		w.open[fact.Release] = fact.Kind == Open
+	case Beyond:
+		w.beyond[fact.Server] = true
+	case Ended, Removed, Written, Found, Stopping:
+	default:
+		if instance := w.running[fact.Instance]; instance != nil {
+			instance.take(fact.Kind)
+		}
+	}
+}
+
+func (c *copyOf) take(kind FactKind) {
+	switch kind {
+	case Ready:
+		c.ready = true
+	case Unready:
+		c.ready = false
+	case Admitted:
+		c.admitted, c.drained, c.quiet = true, false, false
+	case Drained:
+		c.admitted, c.drained = false, true
+	case Quiet:
+		c.quiet = true
+	default:
+	}
+}
+
+// carrying counts the ready backends in rotation.
+func (w *world) carrying() int {
+	n := 0
+	for _, instance := range w.running {
+		if instance.carries(w.balanced) {
+			n++
+		}
+	}
+	return n
+}

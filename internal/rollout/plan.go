@@ -1,0 +1,184 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/segue-deploy/segue"
+)
+
+// install takes a plan on, from its first step.
+func (m *machine) install(plan segue.Plan) {
+	m.Plan, m.Planning, m.PlanTry = plan, false, 0
+	m.Steps = make([]StepState, len(plan.Steps))
+	for i := range m.Steps {
+		m.Steps[i].Status = StepWaiting
+	}
+	if m.index == nil {
+		m.ensure()
+	} else {
+		m.indexPlan()
+	}
+}
+
+// requestPlan asks for a fresh plan to what is wanted now.
+func (m *machine) requestPlan() {
+	m.Planning, m.Turn = true, TurnNone
+	m.Plans++
+	m.PlanTry = 1
+	m.commands = append(m.commands, m.planCommand())
+}
+
+func (m *machine) planCommand() Command {
+	command := Command{
+		Kind: CommandPlan, Rollout: m.ID, Plan: m.Plans, Attempt: m.PlanTry, Goal: m.Goal, Servers: slices.Clone(m.Scope),
+		Observed: m.Observed, Hurry: m.Hurry,
+	}
+	if m.PlanTry > 1 {
+		command.NotBefore = m.PlanNotBefore
+	}
+	if m.Goal == segue.GoalForward && len(m.Joining) > 0 {
+		command.Goal, command.Servers = segue.GoalJoin, slices.Clone(m.Joining)
+	}
+	return command
+}
+
+// planned takes the answer to a plan command.
+func (m *machine) planned(event segue.Event) {
+	if !m.Planning || event.PlanNumber != m.Plans {
+		return
+	}
+	switch {
+	case event.Plan != nil:
+		if event.Plan.Goal == segue.GoalJoin {
+			m.Joining = nil
+		}
+		m.install(*event.Plan)
+	case event.Failure != nil && event.Attempt == m.PlanTry:
+		m.planFailed(*event.Failure)
+	}
+}
+
+// planFailed asks again, or holds: no plan is no reason to leave the fleet as it is without a word.
+func (m *machine) planFailed(failure segue.Failure) {
+	back := m.Goal == segue.GoalBack && len(m.Scope) == 0
+	if back && m.PlanTry < attemptsBack || !back && failure.Kind.Transient() && m.PlanTry < attemptsForward {
+		m.PlanNotBefore = m.at.Add(backOff(m.PlanTry))
+		m.PlanTry++
+		m.commands = append(m.commands, m.planCommand())
+		return
+	}
+	m.Planning = false
+	m.Reason = fmt.Sprintf("no plan can be made: %s", failure.Message)
+	if back {
+		m.end()
+		return
+	}
+	m.dropPlan()
+	m.Held = HoldPlan
+	m.Goal, m.Scope = segue.GoalForward, nil
+}
+
+// dropPlan leaves no plan: whatever goes on next begins with a fresh one.
+func (m *machine) dropPlan() {
+	m.install(segue.Plan{Service: m.Service, Goal: segue.GoalJoin, MinReady: m.Plan.MinReady})
+}
+
+// goBack gives the candidate up: on the servers of the scope, or on all.
+func (m *machine) goBack(scope []segue.ServerName, reason string) {
+	m.Goal, m.Scope, m.Reason = segue.GoalBack, scope, reason
+	m.Held, m.Paused, m.Insist = HoldNone, false, false
+	m.Observed, m.Joining, m.BakeSince = 0, nil, time.Time{}
+	m.Turn = TurnAfterSteps
+	if m.Planning {
+		// The plan that is being made is not wanted any more; its answer is ignored by its number.
+		m.Planning = false
+	} else if len(scope) > 0 {
+		m.Turn = TurnAfterGroups
+		return
+	}
+	for _, i := range m.sortedRunning() {
+		if kind := m.Plan.Steps[i].Kind; watching(kind) || kind == segue.StepAwaitReady {
+			m.cancel(i)
+		}
+	}
+}
+
+// watching says whether a step changes nothing: it can be given up at any moment.
+func watching(kind segue.StepKind) bool { return kind == segue.StepObserve || kind == segue.StepApprove }
+
+// keepBake remembers since when an observation ran that a fresh plan will go on with.
+func (m *machine) keepBake(i int) {
+	if m.Plan.Steps[i].Kind == segue.StepObserve && m.Goal == segue.GoalForward {
+		m.BakeSince = m.Steps[i].Since
+	}
+}
+
+// joined takes a server in: it gets stable, at the next occasion.
+func (m *machine) joined(server segue.Server) {
+	if server.Name == "" || m.index.members[server.Name] {
+		return
+	}
+	// Settings are read by others while steps are carried out: a new list each time.
+	m.Settings.Servers = append(cloneServers(m.Settings.Servers), server)
+	if i, ok := m.index.slots[server.Name]; ok {
+		m.Fleet.Slots[i].Server = server
+	} else {
+		m.Fleet.Slots = append(m.Fleet.Slots, segue.Slot{Server: server, Rotation: segue.RotationOut})
+	}
+	m.indexFleet()
+	if m.Goal == segue.GoalForward && m.Stable.Name != "" && m.Settings.Strategy.Kind != segue.AllAtOnce {
+		m.Joining = append(m.Joining, server.Name)
+	}
+	if m.Turn == TurnNone {
+		m.Turn = TurnAfterGroups
+	}
+}
+
+// serverLeft takes a server out of service: its steps are skipped, and what runs on it ends with a fresh plan.
+func (m *machine) serverLeft(name segue.ServerName) {
+	if !m.index.members[name] {
+		return
+	}
+	is := func(s segue.ServerName) bool { return s == name }
+	m.Settings.Servers = slices.DeleteFunc(cloneServers(m.Settings.Servers), func(s segue.Server) bool { return s.Name == name })
+	m.Joining = slices.DeleteFunc(m.Joining, is)
+	if len(m.Scope) > 0 {
+		m.Scope = slices.DeleteFunc(slices.Clone(m.Scope), is)
+		if len(m.Scope) == 0 {
+			m.Goal, m.Held = segue.GoalForward, HoldMixed
+			m.Reason = string(name) + " left while it was taken back"
+		}
+	}
+	for i, step := range m.Plan.Steps {
+		if step.Server != name {
+			continue
+		}
+		switch m.Steps[i].Status {
+		case StepRunning:
+			m.cancel(i)
+		case StepWaiting:
+			m.finish(i, StepSkipped, true)
+		case StepDone, StepFailed, StepSkipped:
+		}
+	}
+	m.dropEmptyLeavers()
+	if m.Turn == TurnNone {
+		m.Turn = TurnAfterGroups
+	}
+}
+
+// dropEmptyLeavers forgets slots of servers that left and run nothing.
+func (m *machine) dropEmptyLeavers() {
+	left := make(map[segue.ServerName]bool, len(m.Settings.Servers))
+	for _, server := range m.Settings.Servers {
+		left[server.Name] = true
+	}
+	m.Fleet.Slots = slices.DeleteFunc(m.Fleet.Slots, func(slot segue.Slot) bool { return !left[slot.Server.Name] && vacant(slot) })
+	m.indexFleet()
+}
+
+func vacant(slot segue.Slot) bool {
+	return slot.Instance.ID == "" && slot.Beside == nil && len(slot.Strays) == 0
+}

@@ -1,0 +1,144 @@
+package spec
+
+import (
+	"time"
+
+	"github.com/segue-deploy/segue"
+)
+
+// The types of this file are segue.yaml as it is written: the decoder fills them, the JSON Schema is made from them. A `jsonschema` tag is the
+// description that editors show; a field without omitempty must be there; `later` marks what is known and not supported, with the hint.
+
+// file is the whole of it.
+type file struct {
+	Project   string                `json:"project" jsonschema:"name of the project: letters, digits, '.', '_' and '-'"`
+	Services  ordered[serviceBlock] `json:"services" jsonschema:"the services of the project, by name"`
+	Databases map[string]any        `json:"databases,omitempty" later:"remove it; run schema changes yourself, in a way that both releases can work with"`
+	Witness   *Witness              `json:"witness,omitempty" jsonschema:"synthetic users who work through every rollout"`
+}
+
+// serviceBlock is one service.
+type serviceBlock struct {
+	Workload       workloadBlock      `json:"workload" jsonschema:"what runs the service's instances, and where"`
+	Balancer       *balancerBlock     `json:"balancer,omitempty" jsonschema:"what spreads requests over them; leave it out for workers"`
+	Strategy       strategyBlock      `json:"strategy,omitzero" jsonschema:"how the fleet goes from one release to the next"`
+	Judges         judgesBlock        `json:"judges,omitzero" jsonschema:"what the candidate is judged by"`
+	MinReady       *int               `json:"min_ready,omitempty" jsonschema:"ready servers in rotation that no step goes below; default: all servers less max_unavailable, all of them with surge"`
+	RollbackWindow *time.Duration     `json:"rollback_window,omitempty" jsonschema:"how long after a rollout the previous release is kept ready to come back; default 24h"`
+	Releases       map[string]Release `json:"releases,omitempty" jsonschema:"what is special about single releases, by name"`
+}
+
+// Release is what a file says of one release by name.
+type Release struct {
+	Breaking bool   `json:"breaking,omitempty" jsonschema:"old and new cannot share their surroundings: only all-at-once may carry it"`
+	Artifact string `json:"artifact,omitempty" jsonschema:"file or folder of this release, in place of the workload's artifact"`
+}
+
+// workloadBlock is a workload: its driver, its servers, and the driver's own keys.
+type workloadBlock struct {
+	Driver     workloadDriver `json:"driver" jsonschema:"what runs the instances"`
+	Servers    servers        `json:"servers,omitempty" jsonschema:"a number of servers, or their names, or name and partition of each"`
+	Partitions []partition    `json:"partitions,omitempty" jsonschema:"groups of servers that are rolled one after the other, in this order; in place of servers"`
+	ProcessWorkload
+}
+
+// partition is a named group of servers.
+type partition struct {
+	Name    string  `json:"name" jsonschema:"name of the partition"`
+	Servers servers `json:"servers" jsonschema:"a number of servers, or their names"`
+}
+
+// balancerBlock is a balancer: its driver and that driver's own keys.
+type balancerBlock struct {
+	Driver balancerDriver `json:"driver" jsonschema:"what spreads the requests"`
+	EmbeddedBalancer
+}
+
+// strategyBlock says how a service goes from one release to the next.
+type strategyBlock struct {
+	Kind           strategyKind   `json:"kind,omitempty" jsonschema:"the strategy; default rolling"`
+	Batches        []batch        `json:"batches,omitempty" jsonschema:"cumulative targets, per partition; the last one is always followed by all; default [1, 100%]"`
+	Bake           *time.Duration `json:"bake,omitempty" jsonschema:"how long the mixed fleet is observed after the first batch; default 30s"`
+	BakeEach       bool           `json:"bake_each,omitempty" jsonschema:"observe that long after every batch"`
+	Surge          bool           `json:"surge,omitempty" jsonschema:"start the new instance beside the old one before that is drained"`
+	MaxUnavailable count          `json:"max_unavailable,omitzero" jsonschema:"servers out of rotation at one time, as a number or a percentage; default 1"`
+	Approve        bool           `json:"approve,omitempty" jsonschema:"wait for a person's yes after the first batch"`
+	OnFailure      failurePolicy  `json:"on_failure,omitempty" jsonschema:"what a failed gate does; default rollback"`
+}
+
+// judgesBlock is what the candidate is judged by.
+type judgesBlock struct {
+	Errors     errorsJudge    `json:"errors,omitzero" jsonschema:"share of failed answers (5xx, and what the balancer could not deliver)"`
+	Latency    latencyJudge   `json:"latency,omitzero" jsonschema:"99th percentile of the time to answer"`
+	Crashes    crashesJudge   `json:"crashes,omitzero" jsonschema:"instances that end by themselves"`
+	Witness    *bool          `json:"witness,omitempty" jsonschema:"findings of the witness fail the rollout; default true where there is a witness"`
+	MinSamples *int           `json:"min_samples,omitempty" jsonschema:"requests on each side below which nothing is said; default 100"`
+	Wait       *time.Duration `json:"wait,omitempty" jsonschema:"how much longer than bake to wait for enough data before a person is asked; default 0s: go on without, and say so"`
+
+	Logs    any `json:"logs,omitempty" later:"remove it; crashes, errors and latency are judged"`
+	Metrics any `json:"metrics,omitempty" later:"remove it; crashes, errors and latency are judged"`
+	Budget  any `json:"budget,omitempty" later:"remove it; set the limits of errors and latency"`
+}
+
+// errorsJudge is the limit of failed answers, or off.
+type errorsJudge struct {
+	errorsBlock
+	off bool
+}
+
+type errorsBlock struct {
+	Limit *percent `json:"limit,omitempty" jsonschema:"share by which the candidate may be worse than stable; default 1%"`
+}
+
+// latencyJudge is the limit of the 99th percentile, or off.
+type latencyJudge struct {
+	latencyBlock
+	off bool
+}
+
+type latencyBlock struct {
+	Ratio *float64       `json:"ratio,omitempty" jsonschema:"how many times stable's the candidate's may be; default 2"`
+	Floor *time.Duration `json:"floor,omitempty" jsonschema:"what is below never fails; default 100ms"`
+}
+
+// crashesJudge is the number of crashes that are put up with.
+type crashesJudge struct {
+	Limit int `json:"limit,omitempty" jsonschema:"crashes of candidate instances that are put up with; default 0"`
+}
+
+// Drivers and strategies that this version has, and those that are known to come.
+const (
+	driverProcess  = "process"
+	driverEmbedded = "embedded"
+)
+
+type (
+	workloadDriver string
+	balancerDriver string
+	strategyKind   segue.StrategyKind
+	failurePolicy  segue.FailurePolicy
+)
+
+func (workloadDriver) choices() (known, later []string) {
+	return []string{driverProcess}, []string{"docker", "systemd", "kubernetes"}
+}
+
+func (balancerDriver) choices() (known, later []string) {
+	return []string{driverEmbedded}, []string{"haproxy", "nginx", "caddy", "gateway"}
+}
+
+func (strategyKind) choices() (known, later []string) {
+	return []string{string(segue.Rolling), string(segue.AllAtOnce)},
+		[]string{"canary", "blue-green", "parallel", "switchover", "partitioned", "handoff"}
+}
+
+func (failurePolicy) choices() (known, later []string) {
+	return []string{string(segue.FailRollback), string(segue.FailHold)}, nil
+}
+
+func (w *workloadDriver) parseText(text string) error { return choose("workload driver", text, w) }
+func (b *balancerDriver) parseText(text string) error { return choose("balancer driver", text, b) }
+func (s *strategyKind) parseText(text string) error   { return choose("strategy", text, s) }
+func (p *failurePolicy) parseText(text string) error {
+	return choose("policy", text, p)
+}

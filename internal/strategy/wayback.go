@@ -1,0 +1,48 @@
+package strategy
+
+import (
+	"fmt"
+
+	"github.com/segue-deploy/segue"
+)
+
+// wayBack says, for the parts of a plan forward, how the fleet comes back to stable from there, and what closes that way.
+func (d *draft) wayBack() {
+	steps := d.plan.Steps
+	if len(steps) == 0 {
+		return
+	}
+	finalize := steps[len(steps)-1].ID
+	if len(steps) > 1 {
+		d.plan.WayBack = append(d.plan.WayBack, segue.WayBack{From: 1, How: d.abortHow()})
+	}
+	d.plan.WayBack = append(d.plan.WayBack, d.afterwards(finalize))
+}
+
+func (d *draft) abortHow() string {
+	stable := d.request.Stable.Name
+	switch {
+	case d.sameRelease():
+		return "the release does not change"
+	case stable == "":
+		return "abort stops what was started: there is no release to go back to"
+	case d.plan.Strategy == segue.AllAtOnce && d.request.Service.Balanced:
+		return fmt.Sprintf("abort starts %s again on every server behind the maintenance page; without database steps nothing closes that way", stable)
+	case d.surge:
+		return fmt.Sprintf("abort takes the upgraded servers back to %s, the new instance beside the old one; its files and configuration are kept", stable)
+	default:
+		return fmt.Sprintf("abort takes the upgraded servers back to %s, those that carry nothing first; its files and configuration are kept", stable)
+	}
+}
+
+func (d *draft) afterwards(finalize segue.StepID) segue.WayBack {
+	stable, window := d.request.Stable.Name, d.request.Service.RollbackWindow
+	switch {
+	case stable == "" || stable == d.request.Candidate.Name:
+		return segue.WayBack{From: finalize, How: "none", Closed: "there is no earlier release"}
+	case window <= 0:
+		return segue.WayBack{From: finalize, How: "none", Closed: fmt.Sprintf("no rollback window is configured: %s may be removed at once", stable)}
+	default:
+		return segue.WayBack{From: finalize, How: fmt.Sprintf("rollback rolls %s out again; it is kept for %s", stable, window)}
+	}
+}
