@@ -9,7 +9,6 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/balancer"
-	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/rollout"
 	"github.com/segue-deploy/segue/internal/workload"
 )

@@ -30,7 +30,7 @@ func (m *monitor) window(ctx context.Context, fleet segue.Fleet) (judge.Evidence
 		counted = differences(*previous, snapshot)
 	}
 	for _, slot := range fleet.Slots {
-		if slot.Instance.ID == "" {
+		if slot.Instance.ID == "" || m.settings.Balanced && slot.Rotation != segue.RotationIn {
 			continue
 		}
 		counters := counted[slot.Instance.ID]

@@ -82,7 +82,10 @@ func New(config Config) (*Generator, error) {
 
 // commonHeader renders the header lines that every request has.
 func commonHeader(host string, extra http.Header) []byte {
-	lines := fmt.Appendf(nil, "Host: %s\r\nUser-Agent: segue-load\r\n", host)
+	lines := fmt.Appendf(nil, "Host: %s\r\n", host)
+	if extra.Get("User-Agent") == "" {
+		lines = append(lines, "User-Agent: segue-load\r\n"...)
+	}
 	for name, values := range extra {
 		for _, value := range values {
 			lines = fmt.Appendf(lines, "%s: %s\r\n", name, value)

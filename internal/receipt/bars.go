@@ -17,7 +17,7 @@ const rowLimit = 16
 type bar struct {
 	name  string
 	steps []Step
-	// from and to are what is said at its end.
+	// took is how much time they cover.
 	took Seconds
 }
 
@@ -109,7 +109,7 @@ func (t *text) glyph(s Step) (string, tone) {
 	default:
 	}
 	if s.Status == StepFailed {
-		glyph, ascii, tone = "✗", "X", bad
+		tone = bad
 	}
 	if t.o.ASCII {
 		glyph = ascii
@@ -147,12 +147,25 @@ func (t *text) draw(row bar, window interval, cells int) string {
 			}
 			b.WriteString(t.paint(faint, strings.Repeat(empty, end-start)))
 		} else {
-			glyph, tone := t.glyph(row.steps[at[start]-1])
-			b.WriteString(t.paint(tone, strings.Repeat(glyph, end-start)))
+			s := row.steps[at[start]-1]
+			glyph, tone := t.glyph(s)
+			cell := strings.Repeat(glyph, end-start)
+			if s.Status == StepFailed {
+				cell = strings.Repeat(glyph, end-start-1) + t.cross()
+			}
+			b.WriteString(t.paint(tone, cell))
 		}
 		start = end
 	}
 	return b.String()
+}
+
+// cross ends the bar of a step that failed.
+func (t *text) cross() string {
+	if t.o.ASCII {
+		return "X"
+	}
+	return "✗"
 }
 
 // legend explains the glyphs that occur.
@@ -177,8 +190,7 @@ func (t *text) legend() string {
 		}
 	}
 	if failed {
-		glyph, tone := t.glyph(Step{Status: StepFailed})
-		parts = append(parts, t.paint(tone, glyph)+t.paint(faint, " failed"))
+		parts = append(parts, t.paint(bad, t.cross())+t.paint(faint, " failed"))
 	}
 	return strings.Join(parts, "  ")
 }

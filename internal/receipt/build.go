@@ -56,8 +56,9 @@ type builder struct {
 	// holdFrom is when the present wait began; zero: none.
 	holdFrom  time.Time
 	paused    bool
+	// instances has the latest life of each, lives all of them in order.
 	instances map[segue.InstanceID]*life
-	order     []segue.InstanceID
+	lives     []*life
 	downs     map[segue.InstanceID]time.Time
 	downSpans []downSpan
 	joined    []segue.Server

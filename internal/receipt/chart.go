@@ -280,7 +280,7 @@ func (c *chart) addPlots(r Receipt, a axis, y float64) float64 {
 	}
 	curve := func(name, class, most string, values []float64) {
 		p := plot{Name: name, Class: class, Most: most, Y: y, H: height, TextY: y + 11, BaseY: y + height, TopY: y}
-		p.Line, p.Area = path(r.Series, values, top(values), a, y, height)
+		p.Line, p.Area = path(r.Series, values, 1.12*top(values), a, y, height)
 		c.Plots = append(c.Plots, p)
 		y += height + gap
 	}

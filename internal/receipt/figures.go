@@ -12,10 +12,10 @@ import (
 // figures writes what was measured: requests, latency, users, long connections, time.
 func (t *text) figures() {
 	t.section("Requests", t.requests())
+	t.rows("Users", t.users())
+	t.rows("Time", t.times())
 	t.section("Latency", t.latency())
 	t.section("Releases", t.releases())
-	t.section("Users", t.users())
-	t.section("Time", t.times())
 }
 
 const notMeasured = "not measured"
@@ -39,10 +39,8 @@ func (t *text) requests() []string {
 		held += ", longest " + sign + tr.LongestHold.String()
 	}
 	parts = append(parts, held)
-	for noun, n := range map[string]int64{"refused": tr.Refused} {
-		if n > 0 {
-			parts = append(parts, count(n)+" "+noun)
-		}
+	if tr.Refused > 0 {
+		parts = append(parts, count(tr.Refused)+" refused")
 	}
 	if tr.ClientGone > 0 {
 		parts = append(parts, count(tr.ClientGone)+" given up by clients")

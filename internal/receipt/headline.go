@@ -12,7 +12,11 @@ import (
 func (r Receipt) Headline() string {
 	var b strings.Builder
 	b.WriteString(r.title())
-	fmt.Fprintf(&b, ": %s %s", r.outcomeWord(), r.Duration)
+	if r.Outcome.Over() {
+		fmt.Fprintf(&b, ": %s %s", r.outcomeWord(), r.Duration)
+	} else {
+		fmt.Fprintf(&b, ": %s, %s so far", r.outcomeWord(), r.Duration)
+	}
 	if r.Traffic == nil {
 		b.WriteString(", requests not measured")
 	} else {
@@ -39,7 +43,7 @@ func (r Receipt) title() string {
 	return text
 }
 
-// outcomeWord leads up to the duration.
+// outcomeWord says where it stands; for one that is over, it leads up to the duration.
 func (r Receipt) outcomeWord() string {
 	switch r.Outcome {
 	case segue.PhaseSucceeded:
@@ -48,20 +52,14 @@ func (r Receipt) outcomeWord() string {
 		return "rolled back after"
 	case segue.PhaseMixed:
 		return "ended mixed after"
-	case segue.PhaseQueued:
-		return "queued for"
 	case segue.PhaseProgressing:
-		return "under way for"
-	case segue.PhaseObserving:
-		return "observing, begun"
-	case segue.PhasePaused:
-		return "paused, begun"
+		return "under way"
 	case segue.PhaseHeld:
-		return "held for a person, begun"
+		return "held for a person"
 	case segue.PhaseRollingBack:
-		return "rolling back, begun"
+		return "rolling back"
 	default:
-		return string(r.Outcome) + ","
+		return string(r.Outcome)
 	}
 }
 

@@ -14,7 +14,10 @@ func (t *text) judgements() {
 		rows = append(rows, t.ruling(v.Ruling)+t.paint(faint, printable(verdictWhen(t.r, v))))
 		shown := first(v.Findings, 6)
 		for _, f := range shown {
-			rows = append(rows, "  "+t.ruling(f.Ruling)+clip(printable(findingText(f)), t.o.Width-labelWidth-20))
+			rows = append(rows, "  "+t.ruling(f.Ruling)+clip(printable(findingText(f)), t.o.Width-labelWidth-18))
+			if f.Text != "" && f.Ruling != segue.RulingPass {
+				rows = append(rows, pad("", 16)+t.paint(faint, clip(printable(f.Text), t.o.Width-labelWidth-18)))
+			}
 		}
 		if more := len(v.Findings) - len(shown); more > 0 {
 			rows = append(rows, t.paint(faint, fmt.Sprintf("  and %s", plural(int64(more), "further finding"))))
@@ -64,20 +67,15 @@ func verdictWhen(r Receipt, v Verdict) string {
 	return text
 }
 
-// findingText writes a finding with its figures: "errors web-1: 0.021 share, baseline 0.0004, limit 0.01, 1,240 samples (baseline 3,720)".
+// findingText writes a finding with its figures: "errors v2: 2.1 %, baseline 0.04 %, limit 1 %, 1,240 samples against 3,720".
 func findingText(f segue.Finding) string {
-	parts := []string{f.Judge}
+	about := []string{f.Judge}
 	if f.Server != "" {
-		parts = append(parts, string(f.Server))
+		about = append(about, string(f.Server))
 	}
 	if f.Release != "" {
-		parts = append(parts, string(f.Release))
+		about = append(about, string(f.Release))
 	}
-	return strings.Join(parts, " ") + ": " + figureText(f)
-}
-
-// figureText writes a finding's figures, and its sentence.
-func figureText(f segue.Finding) string {
 	var parts []string
 	if f.Unit != "" {
 		parts = append(parts, figure(f.Value, f.Unit), "baseline "+figure(f.Baseline, f.Unit), "limit "+figure(f.Limit, f.Unit))
@@ -87,17 +85,13 @@ func figureText(f segue.Finding) string {
 		samples += " against " + count(f.BaselineSamples)
 	}
 	if f.Needed > 0 {
-		samples += ", needed " + count(f.Needed)
+		samples += ", " + count(f.Needed) + " needed"
 	}
 	parts = append(parts, samples)
 	if f.ErrorRate > 0 {
 		parts = append(parts, fmt.Sprintf("error rate %.3g", f.ErrorRate))
 	}
-	text := strings.Join(parts, ", ")
-	if f.Text != "" {
-		text = f.Text + " (" + text + ")"
-	}
-	return text
+	return strings.Join(about, " ") + ": " + strings.Join(parts, ", ")
 }
 
 // figure writes a number in its unit.

@@ -58,6 +58,7 @@ func covered(window interval, list, without []interval) time.Duration {
 
 // life is an instance's time.
 type life struct {
+	id      segue.InstanceID
 	server  segue.ServerName
 	release segue.ReleaseName
 	from    time.Time
@@ -74,11 +75,12 @@ func (b *builder) begin(id segue.InstanceID, server segue.ServerName, release se
 	if id == "" {
 		return
 	}
-	if _, known := b.instances[id]; known {
+	if l := b.instances[id]; l != nil && l.to.IsZero() {
 		return
 	}
-	b.instances[id] = &life{server: server, release: release, from: at}
-	b.order = append(b.order, id)
+	l := &life{id: id, server: server, release: release, from: at}
+	b.instances[id] = l
+	b.lives = append(b.lives, l)
 }
 
 // end notes that it does not run any more.
@@ -116,11 +118,13 @@ func (b *builder) findServers() {
 		}
 	}
 	window := interval{b.r.Started, b.r.Ended}
+	for id := range b.downs {
+		b.endDown(id, window.to)
+	}
 	byRelease := map[segue.ReleaseName][]interval{}
 	for _, server := range servers {
 		row := Server{Name: server.Name, Partition: server.Partition}
-		for _, id := range b.order {
-			l := b.instances[id]
+		for _, l := range b.lives {
 			if l.server != server.Name {
 				continue
 			}
@@ -129,9 +133,6 @@ func (b *builder) findServers() {
 				row.Spans = append(row.Spans, span)
 				byRelease[l.release] = append(byRelease[l.release], interval{span.From, span.To})
 			}
-		}
-		for id := range b.downs {
-			b.endDown(id, window.to)
 		}
 		for _, down := range b.downSpans {
 			if l := b.instances[down.id]; l != nil && l.server == server.Name && down.to.After(down.from) {

@@ -103,10 +103,14 @@ func (t *text) line(format string, args ...any) {
 
 // section writes rows under a name, a blank line before them. Nothing is written without rows.
 func (t *text) section(name string, rows []string) {
-	if len(rows) == 0 {
-		return
+	if len(rows) > 0 {
+		t.b.WriteByte('\n')
 	}
-	t.b.WriteByte('\n')
+	t.rows(name, rows)
+}
+
+// rows writes rows under a name.
+func (t *text) rows(name string, rows []string) {
 	for i, row := range rows {
 		label := strings.Repeat(" ", labelWidth)
 		if i == 0 {

@@ -286,28 +286,50 @@ func (b *builder) holds(t *Traffic, list []moment, stretches []stretch) {
 	}
 }
 
-// series makes the points for drawing.
+// series makes the points for drawing. Stretches that are too short to be seen go with the next one: counters of a moment make no rate.
 func (b *builder) series(stretches []stretch) {
-	every := max(1, (len(stretches)+seriesLimit-1)/seriesLimit)
-	for part := range slices.Chunk(stretches, every) {
-		point := Point{From: part[0].from, To: part[len(part)-1].to}
-		var latency telemetry.Distribution
-		for _, s := range part {
-			point.Failed += total(s.unrouted)
-			point.Requests += total(s.unrouted) + s.refused
-			for _, d := range s.backends {
-				point.Requests += d.Requests
-				point.Failed += total(d.failures())
-				latency = latency.Add(d.Latency)
-			}
+	if len(stretches) == 0 {
+		return
+	}
+	least := stretches[len(stretches)-1].to.Sub(stretches[0].from) / seriesLimit
+	var part []stretch
+	// taken is where the latest point's stretches begin.
+	taken := 0
+	for i, s := range stretches {
+		part = append(part, s)
+		if s.to.Sub(part[0].from) < least && i+1 < len(stretches) {
+			continue
 		}
-		if l := latencyOf(latency); l != nil {
-			point.P50, point.P99 = &l.P50, &l.P99
+		last := len(b.r.Series) - 1
+		if s.to.Sub(part[0].from) < least && last >= 0 {
+			// The very last stretch has no next one.
+			part = append(stretches[:i+1-len(part)][taken:], part...)
+			b.r.Series = b.r.Series[:last]
 		}
-		if point.To.After(point.From) {
+		taken = i + 1 - len(part)
+		if point := pointOf(part); point.To.After(point.From) {
 			b.r.Series = append(b.r.Series, point)
 		}
+		part = nil
 	}
+}
+
+func pointOf(part []stretch) Point {
+	point := Point{From: part[0].from, To: part[len(part)-1].to}
+	var latency telemetry.Distribution
+	for _, s := range part {
+		point.Failed += total(s.unrouted)
+		point.Requests += total(s.unrouted) + s.refused
+		for _, d := range s.backends {
+			point.Requests += d.Requests
+			point.Failed += total(d.failures())
+			latency = latency.Add(d.Latency)
+		}
+	}
+	if l := latencyOf(latency); l != nil {
+		point.P50, point.P99 = &l.P50, &l.P99
+	}
+	return point
 }
 
 func total(counts map[string]int64) int64 {

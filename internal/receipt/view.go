@@ -244,7 +244,7 @@ func latencyRows(r Receipt) []latencyRow {
 			for i, l := range parts {
 				cell := latencyCell{Text: quantileText(l, which), Tone: []string{"before", "during", "after"}[i]}
 				if most > 0 {
-					cell.Percent = 100 * float64(quantileOf(l, which)) / float64(most)
+					cell.Percent = round(100 * float64(quantileOf(l, which)) / float64(most))
 				}
 				row.Cells[i] = cell
 			}
@@ -283,7 +283,7 @@ func timeParts(r Receipt) (parts []timePart, text string) {
 		{"overhead", "overhead", r.Time.Overhead},
 	} {
 		if p.d > 0 {
-			parts = append(parts, timePart{Name: p.name, Text: p.d.String(), Class: p.class, Percent: 100 * float64(p.d) / float64(r.Duration)})
+			parts = append(parts, timePart{Name: p.name, Text: p.d.String(), Class: p.class, Percent: round(100 * float64(p.d) / float64(r.Duration))})
 		}
 	}
 	return parts, r.Duration.String()

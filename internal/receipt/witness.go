@@ -2,7 +2,9 @@ package receipt
 
 import (
 	"maps"
+	"slices"
 
+	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
@@ -67,9 +69,17 @@ func (w *Witness) add(now, earlier *WitnessSample) {
 	w.Sockets.Closed = addCounts(w.Sockets.Closed, now.SocketsClosed, earlier.SocketsClosed)
 	w.Sockets.Cut += since(now.SocketsCut, earlier.SocketsCut)
 	w.Problem = now.Problem
-	room := findingLimit - len(w.Findings)
-	w.Findings = append(w.Findings, now.Findings[:min(room, len(now.Findings))]...)
-	w.FindingsMore += max(0, len(now.Findings)-room)
+	for _, f := range now.Findings {
+		// Whoever asks for findings "since" gets those of that very moment twice.
+		known := func(had segue.Finding) bool { return had.At.Equal(f.At) && had.Text == f.Text }
+		switch {
+		case slices.ContainsFunc(w.Findings, known):
+		case len(w.Findings) < findingLimit:
+			w.Findings = append(w.Findings, f)
+		default:
+			w.FindingsMore++
+		}
+	}
 }
 
 func (w *Witness) finish(logouts, moves []int64) {

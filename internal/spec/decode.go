@@ -34,6 +34,13 @@ type decoder struct {
 	failed map[string]bool
 }
 
+func newDecoder(file string) *decoder {
+	return &decoder{
+		faultList: faultList{file: file},
+		valueAt:   map[string]position{}, keyAt: map[string]position{}, failed: map[string]bool{},
+	}
+}
+
 // at gives the place of a value, or of the nearest thing around it.
 func (d *decoder) at(path string) position {
 	for ; path != ""; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {

@@ -60,8 +60,17 @@ type faultList struct {
 
 func (l *faultList) add(at position, hint, format string, args ...any) {
 	l.faults = append(l.faults, Fault{
-		File: l.file, Line: max(at.line, 1), Column: max(at.column, 1), Message: fmt.Sprintf(format, args...), Hint: hint,
+		File: l.file, Line: max(at.line, 1), Column: max(at.column, 1), Message: shorten(fmt.Sprintf(format, args...)), Hint: shorten(hint),
 	})
+}
+
+// shorten bounds a sentence that quotes what may be of any length.
+func shorten(text string) string {
+	const most = 400
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "..."
 }
 
 // err gives the faults sorted, each once and bounded in number, or nil.

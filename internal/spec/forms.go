@@ -203,7 +203,7 @@ func (j *latencyJudge) readNode(d *decoder, n *yaml.Node, path string) {
 	j.off = switchable(d, n, path, &j.latencyBlock)
 }
 
-// signal is a signal's name without SIG.
+// signal is a signal's name without SIG; a file may have it with SIG.
 type signal string
 
 func (signal) choices() (known, later []string) {
@@ -211,5 +211,5 @@ func (signal) choices() (known, later []string) {
 }
 
 func (s *signal) parseText(text string) error {
-	return choose("signal", strings.TrimPrefix(strings.ToUpper(text), "SIG"), s)
+	return choose("signal", strings.TrimPrefix(text, "SIG"), s)
 }

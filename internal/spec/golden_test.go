@@ -25,6 +25,11 @@ type archive struct {
 
 func archives(t *testing.T, pattern string) []archive {
 	t.Helper()
+	return archivesOf(t, pattern)
+}
+
+func archivesOf(t testing.TB, pattern string) []archive {
+	t.Helper()
 	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {
 		t.Fatalf("no golden files at %s (%v)", pattern, err)

@@ -81,6 +81,11 @@ func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value) {
 // unknown reports a key that is not known here, and gives what it was likely meant to be, or "".
 func (d *decoder) unknown(n *yaml.Node, key, path string, known []string) (meant string) {
 	hint := ""
+	if len(d.faults) > 10*faultLimit {
+		// Nobody will read it.
+		d.add(placeOf(n), "", "unknown key in %s", title(path))
+		return ""
+	}
 	meant = suggest(key, known)
 	if meant != "" {
 		hint = fmt.Sprintf("did you mean %q?", meant)

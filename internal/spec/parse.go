@@ -38,10 +38,7 @@ func Parse(text []byte, options Options) (*Project, error) {
 	if options.Lookup == nil {
 		options.Lookup = func(string) (string, bool) { return "", false }
 	}
-	d := &decoder{
-		faultList: faultList{file: options.File},
-		valueAt:   map[string]position{}, keyAt: map[string]position{}, failed: map[string]bool{},
-	}
+	d := newDecoder(options.File)
 	root := parseDocument(text, &d.faultList)
 	if root == nil {
 		return nil, d.err()
@@ -82,6 +79,9 @@ func Load(path string, checks ...func(*Project) []Complaint) (*Project, error) {
 	return Parse(text, Options{File: path, Dir: dir, Lookup: os.LookupEnv, Checks: checks})
 }
 
+// serviceLimit bounds the services of a project.
+const serviceLimit = 1000
+
 // resolver turns what was decoded into nouns: defaults, names, and everything that spans more than one value.
 type resolver struct {
 	*decoder
@@ -96,6 +96,10 @@ func (r *resolver) file(f *file) {
 	}
 	if r.has("services") && f.Services.values != nil && len(f.Services.keys) == 0 {
 		r.fault("services", "name at least one", "services is empty")
+	}
+	if n := len(f.Services.keys); n > serviceLimit {
+		r.fault("services", "", "services has %d entries, of %d at most", n, serviceLimit)
+		return
 	}
 	for _, name := range f.Services.keys {
 		path := "services." + name

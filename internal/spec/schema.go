@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/google/jsonschema-go/jsonschema"
@@ -142,6 +143,14 @@ func (Size) schema() *jsonschema.Schema {
 
 func (Rate) schema() *jsonschema.Schema {
 	return form(`^[0-9]+(\.[0-9]+)? */ *[smh]$`, "50/s", "300/m")
+}
+
+func (signal) schema() *jsonschema.Schema {
+	known, _ := signal("").choices()
+	for _, name := range slices.Clone(known) {
+		known = append(known, "SIG"+name)
+	}
+	return oneOf(known)
 }
 
 func (servers) schema() *jsonschema.Schema {

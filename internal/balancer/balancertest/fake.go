@@ -42,6 +42,7 @@ type fakeBackend struct {
 	inFlight  balancer.InFlight
 	counters  balancer.Counters
 	settled   int
+	credit    float64 // what its share has brought it and it has not had yet, in requests
 }
 
 var _ balancer.Driver = (*Fake)(nil)

@@ -101,20 +101,23 @@ func (f *Fake) release() {
 	}
 }
 
-// choose picks the backend whose load is smallest for its share; of equals, the one that was added first.
+// choose picks backends in turn, each as often as its share says (smooth weighted round robin); of equals, the one that was added first.
 func (f *Fake) choose() *fakeBackend {
 	shares := f.sharesNow()
 	var best *fakeBackend
 	for _, b := range f.backends {
-		if shares[b.ID] > 0 && (best == nil || b.load()*shares[best.ID] < best.load()*shares[b.ID]) {
+		if shares[b.ID] == 0 {
+			continue
+		}
+		b.credit += shares[b.ID]
+		if best == nil || b.credit > best.credit {
 			best = b
 		}
 	}
+	if best != nil {
+		best.credit--
+	}
 	return best
-}
-
-func (b *fakeBackend) load() float64 {
-	return float64(b.inFlight.Requests+b.inFlight.Long+1) + float64(b.counters.Requests)
 }
 
 // Shares gives the part of new users' requests that each backend gets now; they sum to 1, or there are none.

@@ -46,13 +46,23 @@ func clientLeft(req *http.Request) bool {
 	return ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled)
 }
 
-// explain wraps what ended an exchange with the backend's address and the stage; a cancelled context is named as the cause.
-func explain(req *http.Request, address string, stage Stage, err error) error {
-	if ctx := req.Context(); ctx.Err() != nil {
+// blame enters err into r, and whether it is the client's doing. A cancelled context is named as the cause.
+func (r *Result) blame(req *http.Request, src *source, err error) {
+	left, cut := src.clientLeft(req)
+	var writing *clientError
+	if left || errors.As(err, &writing) {
+		r.ClientGone = true
+	}
+	if ctx := req.Context(); ctx.Err() != nil && !cut {
 		if cause := context.Cause(ctx); !errors.Is(err, cause) {
 			err = fmt.Errorf("%w (%w)", cause, err)
 		}
 	}
+	r.Err = err
+}
+
+// explain wraps what ended an exchange with the backend's address and the stage.
+func explain(address string, stage Stage, err error) error {
 	switch stage {
 	case StageDial:
 		return fmt.Errorf("dial backend %s: %w", address, err)

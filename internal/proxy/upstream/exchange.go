@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -251,11 +250,8 @@ func (x *exchange) settle(req *http.Request, address string, err error) (fit boo
 	if failure != nil {
 		err = fmt.Errorf("read body of the client: %w", failure)
 	}
-	var gone *clientError
-	if x.src.clientLeft(req) || errors.As(err, &gone) {
-		x.res.ClientGone = true
-	}
-	x.res.Err = explain(req, address, stage, plain(stage, err))
+	x.res.blame(req, x.src, plain(stage, err))
+	x.res.Err = explain(address, stage, x.res.Err)
 	return false
 }
 

@@ -47,7 +47,7 @@ func (c *carrier) carry(w http.ResponseWriter, req *http.Request, upgrade string
 
 	var err error
 	if x.buf, err = compose(x.buf, req, upgrade, x.src.length()); err != nil {
-		x.res.Err = explain(req, c.opts.Address, StageUnset, err)
+		x.res.Err = explain(c.opts.Address, StageUnset, err)
 		return x.res
 	}
 	unwatch, err := c.acquire(req.Context(), x, upgrade == "")

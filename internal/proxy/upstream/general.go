@@ -69,7 +69,7 @@ func (g *general) Serve(w http.ResponseWriter, req *http.Request) Result {
 
 func (g *general) serve(w http.ResponseWriter, req *http.Request) Result {
 	if req.Method == http.MethodConnect {
-		return Result{Err: explain(req, g.opts.Address, StageUnset, errUnfit)}
+		return Result{Err: explain(g.opts.Address, StageUnset, errUnfit)}
 	}
 	p := &passage{start: time.Now(), w: w, req: req, src: newSource(w, req), address: g.opts.Address}
 	ctx, cancel := context.WithCancelCause(context.WithValue(req.Context(), passageKey{}, p))

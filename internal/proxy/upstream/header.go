@@ -112,11 +112,8 @@ func announce(w http.ResponseWriter, status int, fields http.Header) {
 	}
 }
 
-// informs says whether a client may get a 1xx answer: HTTP/1.0 knows none, 101 is not informational, and 100 is only for
-// who asked for it.
+// informs says whether an informational answer goes on to the client: HTTP/1.0 knows none, 101 is not informational, and the server
+// sends 100 by itself once the client's body is wanted.
 func informs(req *http.Request, status int) bool {
-	if !req.ProtoAtLeast(1, 1) || status == http.StatusSwitchingProtocols {
-		return false
-	}
-	return status != http.StatusContinue || req.Header.Get("Expect") != ""
+	return req.ProtoAtLeast(1, 1) && status != http.StatusSwitchingProtocols && status != http.StatusContinue
 }

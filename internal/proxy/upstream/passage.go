@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -34,13 +33,13 @@ type passage struct {
 	cancel  context.CancelCauseFunc
 
 	res  Result
-	err  error
 	held http.Header
 	told int // informational answers so far
+	last *attempt
 
 	mu    sync.Mutex
+	err   error
 	links []*link
-	last  *attempt
 	// ended says that the answer's body was read to its end.
 	ended bool
 }
@@ -57,9 +56,18 @@ func (p *passage) forward(proxy *httputil.ReverseProxy, in *http.Request) {
 
 // fail enters the error that ended it, the first one.
 func (p *passage) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.err == nil {
 		p.err = err
 	}
+}
+
+// failure returns that error.
+func (p *passage) failure() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
 }
 
 // Header implements http.ResponseWriter. Until the final answer is there, headers are gathered apart, so that a failed attempt
@@ -92,8 +100,9 @@ func (p *passage) WriteHeader(status int) {
 
 func (p *passage) inform(status int) {
 	if p.told++; p.told > maxInformational {
-		p.fail(badAnswer("too many informational answers"))
-		p.cancel(p.err)
+		err := badAnswer("too many informational answers")
+		p.fail(err)
+		p.cancel(err)
 		return
 	}
 	if informs(p.req, status) {
@@ -140,27 +149,25 @@ func (p *passage) settle() Result {
 	if a := p.last; a != nil {
 		p.res.Wrote, p.res.GotByte, p.res.Reused = a.wrote(), a.gotByte.Load(), a.reused.Load()
 	}
-	p.res.Stage = StageDone
-	if !p.ended && p.err == nil {
-		p.err = io.ErrUnexpectedEOF
+	if !p.ended {
+		p.fail(io.ErrUnexpectedEOF)
 	}
-	if p.err != nil {
+	err := p.failure()
+	p.res.Stage = StageDone
+	if err != nil {
 		p.res.Stage = p.stage()
 	}
 	failure := p.src.settle(&p.res, p.req.ProtoMajor)
 	p.res.Sent = p.src.read()
-	if p.err == nil {
+	if err == nil {
 		p.src.discard()
 		return p.res
 	}
 	if failure != nil {
-		p.err = fmt.Errorf("read body of the client: %w", failure)
+		err = fmt.Errorf("read body of the client: %w", failure)
 	}
-	var gone *clientError
-	if p.src.clientLeft(p.req) || errors.As(p.err, &gone) {
-		p.res.ClientGone = true
-	}
-	p.res.Err = explain(p.req, p.address, p.res.Stage, p.err)
+	p.res.blame(p.req, p.src, err)
+	p.res.Err = explain(p.address, p.res.Stage, p.res.Err)
 	return p.res
 }
 
@@ -294,6 +301,10 @@ func (a *attempt) cause(err error) error {
 
 // accept takes an answer's header.
 func (a *attempt) accept(answer *http.Response) (*http.Response, error) {
+	if err := a.p.failure(); err != nil {
+		_ = answer.Body.Close()
+		return nil, err
+	}
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		_ = answer.Body.Close()
 		return nil, badAnswer("protocol switched unasked")

@@ -156,17 +156,18 @@ func (s *source) discard() {
 	_ = s.body.Close()
 }
 
-// clientLeft says whether the client of req has gone, from what s knows.
-func (s *source) clientLeft(req *http.Request) bool {
+// clientLeft says whether the client of req has gone, from what s knows, and whether a Read was cut, so that the request's context says
+// nothing any more.
+func (s *source) clientLeft(req *http.Request) (left, cut bool) {
 	if s == nil {
-		return clientLeft(req)
+		return clientLeft(req), false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.cut {
-		return s.gone
+		return s.gone, true
 	}
-	return clientLeft(req)
+	return clientLeft(req), false
 }
 
 // share prepares w for an answer that begins before the body has ended: both use the client's connection at the same time, and

@@ -57,7 +57,12 @@ func (d *Driver) look(ctx context.Context, id segue.InstanceID) (segue.Instance,
 	switch {
 	case err == nil:
 		instance := t.instance()
-		return instance, instance.State.Alive() || !exists(d.stoppedFile(id))
+		if !exists(d.stoppedFile(id)) {
+			return instance, true
+		}
+		alive := instance.State.Alive()
+		instance.State = segue.InstanceStopping // it was told to, even if its shim does not know yet
+		return instance, alive
 	case segue.KindOf(err) == segue.KindNotFound:
 		return d.unreadable(id, nil)
 	default:

@@ -3,6 +3,7 @@ package process_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,19 +17,23 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/statefile"
+	"github.com/segue-deploy/segue/internal/workload/process"
 	"github.com/segue-deploy/segue/internal/workload/shim"
 )
 
-// The test program is all that a test needs to run: the shim, and instances of several kinds.
+// The test program is all that a test needs to run: the shim, and instances of several kinds. These end by syscall.Exit, as under the
+// race detector os.Exit takes a second.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
 		case "shim":
-			if err := shim.Run(context.Background(), os.Args[2]); err != nil {
-				fmt.Fprintln(os.Stderr, err)
-				os.Exit(1)
-			}
-			os.Exit(0)
+			runShim(os.Args[2])
+		case "late-shim":
+			lateShim(os.Args[2])
+		case "owner":
+			own(os.Args[2], os.Args[3])
 		case "web":
 			web(os.Args[2])
 		case "worker":
@@ -38,18 +43,69 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+func runShim(dir string) {
+	if err := shim.Run(context.Background(), dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		syscall.Exit(1)
+	}
+	syscall.Exit(0)
+}
+
+// lateShim is a shim before whose first start somebody else takes the instance's port.
+func lateShim(dir string) {
+	var spec shim.Spec
+	if err := statefile.Read(filepath.Join(dir, shim.SpecFile), &spec); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		syscall.Exit(1)
+	}
+	mark, err := os.OpenFile(filepath.Join(filepath.Dir(dir), "..", "taken"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		listener, err := net.Listen("tcp", spec.Address)
+		if err != nil {
+			syscall.Exit(1)
+		}
+		defer listener.Close()
+		fmt.Fprintln(mark, spec.Address)
+	}
+	runShim(dir)
+}
+
+// own is a controller that starts an instance, says so, and then waits to be killed.
+func own(state, project string) {
+	self, _ := os.Executable()
+	d, err := process.New(process.Options{StateDir: state, Self: []string{self, "shim"}})
+	if err != nil {
+		fmt.Println(err)
+		syscall.Exit(1)
+	}
+	config := process.Config{Command: []string{self, "web", "./releases/{release}"}, Dir: project, Ready: process.Ready{HTTP: "/readyz"}}
+	digest, _, err := d.Digest(context.Background(), config, "v1")
+	release := segue.Release{Service: "web", Name: "v1", Digest: digest}
+	if err == nil {
+		err = d.Stage(context.Background(), config, release)
+	}
+	if err == nil {
+		_, err = d.Start(context.Background(), launchOf(release, config, 1))
+	}
+	if err == nil {
+		err = d.AwaitReady(context.Background(), launchOf(release, config, 1).ID)
+	}
+	fmt.Println("owner:", err)
+	select {}
+}
+
 // web serves until it is told to end. Its release is the first line of the file named release in the artifact.
 func web(artifact string) {
 	boot := time.Now()
 	release, err := os.ReadFile(filepath.Join(artifact, "release"))
 	if err != nil {
 		fmt.Println("web: release is missing:", err)
-		os.Exit(4)
+		syscall.Exit(4)
 	}
 	fmt.Println("web: release", strings.TrimSpace(string(release)), "boots")
 	if os.Getenv("MODE") == "crash" {
 		fmt.Println("web: fatal: the configuration is wrong")
-		os.Exit(3)
+		syscall.Exit(3)
 	}
 	term := make(chan os.Signal, 8)
 	signal.Notify(term, syscall.SIGTERM)
@@ -70,7 +126,7 @@ func web(artifact string) {
 	})
 	mux.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
-		os.Exit(code)
+		syscall.Exit(code)
 	})
 	mux.HandleFunc("/child", func(w http.ResponseWriter, _ *http.Request) {
 		child := exec.Command(os.Args[0], "worker")
@@ -83,12 +139,12 @@ func web(artifact string) {
 	})
 	go func() {
 		fmt.Println("web: listens:", http.ListenAndServe(os.Getenv("ADDRESS"), mux))
-		os.Exit(5)
+		syscall.Exit(5)
 	}()
 	for range term {
 		fmt.Println("web: TERM")
 		if os.Getenv("MODE") != "ignore-term" {
-			os.Exit(0)
+			syscall.Exit(0)
 		}
 	}
 }
@@ -103,9 +159,9 @@ func worker() {
 		switch {
 		case os.Getenv("MODE") == "stubborn":
 		case s == syscall.SIGUSR1 && os.Getenv("MODE") == "quiet":
-			os.Exit(0)
+			syscall.Exit(0)
 		case s == syscall.SIGTERM:
-			os.Exit(0)
+			syscall.Exit(0)
 		}
 	}
 }

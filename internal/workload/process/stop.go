@@ -153,12 +153,18 @@ func (d *Driver) endShim(ctx context.Context, t *tracked) error {
 
 // orderStop gives the stop order once and waits for the shim's last state.
 func (d *Driver) orderStop(ctx context.Context, t *tracked) (shim.State, error) {
-	if _, err := t.client.State(ctx); err != nil {
-		if _, err := d.revive(ctx, t); err != nil {
-			return shim.State{}, err
+	state, err := t.client.State(ctx)
+	if err != nil {
+		if state, err = d.revive(ctx, t); err != nil {
+			return state, err
 		}
 	}
-	return t.client.Stop(ctx)
+	d.learn(t, state) // whoever follows the instance goes on from there
+	if state, err = t.client.Stop(ctx); err != nil {
+		return state, err
+	}
+	d.learn(t, state)
+	return state, nil
 }
 
 // removeFolder removes an instance's folder. A shim on its last breath may still write into it.

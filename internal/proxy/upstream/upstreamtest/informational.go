@@ -124,8 +124,8 @@ func expectWaits(t *testing.T, s *suite) {
 		t.Fatalf("client got %d, want 100", early.StatusCode)
 	}
 	c.Send("body")
-	if _, body := c.Answer("POST"); body != "body" {
-		t.Errorf("client got %q", body)
+	if answer, body := c.Answer("POST"); body != "body" {
+		t.Errorf("client got %d %q", answer.StatusCode, body)
 	}
 	w.done()
 }

@@ -92,19 +92,19 @@ func staleAfterRestart(t *testing.T, s *suite) {
 	asked, goOn := make(chan struct{}, many), make(chan struct{})
 	shut, closed := make(chan struct{}), make(chan struct{}, many)
 	w := s.world(t, setting{}, func(c *conn) {
+		if c.number > many {
+			answering(func(*conn, *http.Request) string { return plain("new") })(c)
+			return
+		}
 		if c.Request() == nil {
 			return
 		}
-		if c.number <= many {
-			asked <- struct{}{}
-			c.Await(goOn)
-			c.Send(plain("old"))
-			c.Await(shut)
-			_ = c.Close()
-			closed <- struct{}{}
-			return
-		}
-		c.Send(plain("new"))
+		asked <- struct{}{}
+		c.Await(goOn)
+		c.Send(plain("old"))
+		c.Await(shut)
+		_ = c.Close()
+		closed <- struct{}{}
 	})
 	clients := make([]*conn, many)
 	for i := range clients {

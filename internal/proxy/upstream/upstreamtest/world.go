@@ -62,6 +62,9 @@ func (s *suite) around(t *testing.T, set setting, b *backend) *world {
 		case res.MustAbort():
 			panic(http.ErrAbortHandler)
 		case !res.Committed:
+			if errors.Is(res.Err, upstream.ErrIneligible) {
+				rw.Header().Set("Connection", "close")
+			}
 			rw.Header().Set("X-Stage", res.Stage.String())
 			rw.WriteHeader(http.StatusBadGateway)
 		}
