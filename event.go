@@ -12,7 +12,7 @@ type EventKind string
 const (
 	// EventOpened begins a rollout; carries Opening.
 	EventOpened EventKind = "rollout-opened"
-	// EventPlanned gives a rollout a fresh plan for what it wants now; carries Plan.
+	// EventPlanned gives a rollout a fresh plan for what it wants now; carries Plan and the Fleet that it was made from, or Failure.
 	EventPlanned EventKind = "rollout-planned"
 	// EventStepDone ends an attempt of a step well; carries Step, Attempt, Outcome.
 	EventStepDone EventKind = "step-done"
@@ -67,9 +67,12 @@ type Event struct {
 	Partition PartitionName `json:"partition,omitempty"`
 	Instance  InstanceID    `json:"instance,omitempty"`
 	Rotation  Rotation      `json:"rotation,omitempty"`
+	// Restarts is how often the instance has been started again by its keeper, in EventInstanceDown and EventInstanceUp.
+	Restarts int `json:"restarts,omitempty"`
 
 	Opening  *Opening `json:"opening,omitempty"`
 	Plan     *Plan    `json:"plan,omitempty"`
+	Fleet    *Fleet   `json:"fleet,omitempty"`
 	Outcome  *Outcome `json:"outcome,omitempty"`
 	Failure  *Failure `json:"failure,omitempty"`
 	Verdict  *Verdict `json:"verdict,omitempty"`

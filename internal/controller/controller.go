@@ -49,7 +49,7 @@ func New(options Options) *Controller {
 		tasks:    map[taskKey]*task{},
 		monitors: map[segue.RolloutID]*monitor{},
 		watched:  map[workload.Driver]bool{},
-		services: services{open: map[segue.ServiceName]*service{}},
+		services: services{open: map[serviceKey]*service{}},
 	}
 }
 
@@ -67,17 +67,23 @@ type service struct {
 	witness   json.RawMessage
 }
 
-// services holds the open drivers, by service. A new configuration opens a new balancer driver; the old one is closed when nothing uses it.
+// services holds the open drivers, by service and configuration: a plan may look with a new one while a rollout works with the old.
 type services struct {
 	mu   sync.Mutex
-	open map[segue.ServiceName]*service
+	open map[serviceKey]*service
+}
+
+type serviceKey struct {
+	name   segue.ServiceName
+	config segue.Digest
 }
 
 // service gives a service with the drivers of a stored configuration.
 func (c *Controller) service(name segue.ServiceName, digest segue.Digest) (*service, error) {
 	c.services.mu.Lock()
 	defer c.services.mu.Unlock()
-	if s, ok := c.services.open[name]; ok && s.config == digest {
+	key := serviceKey{name: name, config: digest}
+	if s, ok := c.services.open[key]; ok {
 		return s, nil
 	}
 	config, err := c.options.Configs.Get(digest)
@@ -88,7 +94,7 @@ func (c *Controller) service(name segue.ServiceName, digest segue.Digest) (*serv
 	if err != nil {
 		return nil, err
 	}
-	c.services.open[name] = s
+	c.services.open[key] = s
 	return s, nil
 }
 
@@ -114,13 +120,14 @@ func (c *Controller) openService(name segue.ServiceName, digest segue.Digest, co
 func (c *Controller) Run(ctx context.Context) error {
 	defer close(c.stopped)
 	c.started = time.Now()
-	pending, err := c.replay(ctx)
+	pending, receipts, err := c.replay(ctx)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c.resume(ctx, pending)
+	c.makeUp(ctx, receipts)
 	c.running.Go(func() { c.reconcileLoop(ctx) })
 	close(c.ready)
 	err = c.loop(ctx)

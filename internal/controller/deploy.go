@@ -151,6 +151,10 @@ func (c *Controller) identify(ctx context.Context, in *intent) error {
 	if err != nil {
 		return err
 	}
+	before := known.Digest
+	if !registered {
+		before = in.view.Retired[in.candidate.Name]
+	}
 	digest, artifact, err := in.service.workload.Digest(ctx, config, in.candidate.Name)
 	switch {
 	case err != nil && registered && segue.KindOf(err) == segue.KindNotFound:
@@ -158,9 +162,9 @@ func (c *Controller) identify(ctx context.Context, in *intent) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("release %s of %s: %w", in.candidate.Name, in.settings.Name, err)
-	case registered && known.Digest != digest:
+	case before != "" && before != digest:
 		return segue.Errorf(segue.KindRefused, "release %s of %s is already known as %s, and the artifact %s is now %s: a release is immutable",
-			known.Name, in.settings.Name, known.Digest.Short(), artifact, digest.Short()).
+			in.candidate.Name, in.settings.Name, before.Short(), artifact, digest.Short()).
 			WithHint("give the new build a name of its own")
 	case registered:
 		in.candidate, in.known = known, true

@@ -50,6 +50,9 @@ func (s *sightings) fleet(settings segue.Service, told segue.Fleet) segue.Fleet 
 	for _, slot := range told.Slots {
 		before[slot.Server.Name] = slot
 		inCharge[slot.Instance.ID] = true
+		if slot.Beside != nil {
+			inCharge[slot.Beside.Instance.ID] = true
+		}
 	}
 	for id, instance := range s.instances {
 		if !inCharge[id] {
@@ -75,25 +78,33 @@ func (s *sightings) fleet(settings segue.Service, told segue.Fleet) segue.Fleet 
 func (s *sightings) check(slot segue.Slot) segue.Slot {
 	slot.Strays = s.strays[slot.Server.Name]
 	segue.SortInstances(slot.Strays)
-	if slot.Instance.ID == "" {
-		slot.Rotation, slot.Ready = segue.RotationOut, false
-		return slot
-	}
-	instance, ok := s.instances[slot.Instance.ID]
-	if !ok {
-		slot.Instance, slot.Rotation, slot.Ready = segue.Instance{}, segue.RotationOut, false
-		return slot
-	}
-	slot.Instance = instance
-	slot.Ready = slot.Ready && instance.State == segue.InstanceRunning
-	if s.backends != nil {
-		slot.Rotation = segue.RotationOut
-		if backend, ok := s.backends[slot.Instance.ID]; ok {
-			slot.Rotation = backend.Rotation
-			slot.Ready = slot.Ready && backend.Healthy
+	slot.Instance, slot.Rotation, slot.Ready = s.checkOne(slot.Instance, slot.Ready)
+	if slot.Beside != nil {
+		beside := *slot.Beside
+		beside.Instance, beside.Rotation, beside.Ready = s.checkOne(beside.Instance, beside.Ready)
+		slot.Beside = &beside
+		if beside.Instance.ID == "" {
+			slot.Beside = nil
 		}
 	}
 	return slot
+}
+
+// checkOne corrects one instance: what no driver sees is not there.
+func (s *sightings) checkOne(told segue.Instance, ready bool) (segue.Instance, segue.Rotation, bool) {
+	instance, ok := s.instances[told.ID]
+	if told.ID == "" || !ok {
+		return segue.Instance{}, segue.RotationOut, false
+	}
+	ready = ready && instance.State == segue.InstanceRunning
+	if s.backends == nil {
+		return instance, segue.RotationOut, ready
+	}
+	backend, ok := s.backends[told.ID]
+	if !ok {
+		return instance, segue.RotationOut, ready
+	}
+	return instance, backend.Rotation, ready && backend.Healthy
 }
 
 // view is a copy of what the ledger says about a service, for use outside the loop.

@@ -27,16 +27,20 @@ const batchLimit = 128
 // errStopped answers calls that come after the end.
 var errStopped = segue.Errorf(segue.KindUnavailable, "the controller is ending")
 
-// replay folds the journal and gives the commands that were handed out and never answered.
-func (c *Controller) replay(ctx context.Context) ([]rollout.Command, error) {
+// replay folds the journal. It gives the commands that were handed out and never answered, and the rollouts that have their receipt.
+func (c *Controller) replay(ctx context.Context) ([]rollout.Command, map[segue.RolloutID]bool, error) {
+	receipts := map[segue.RolloutID]bool{}
 	for entry, err := range c.options.Journal.Entries(ctx, 1) {
 		if err != nil {
-			return nil, fmt.Errorf("replay journal: %w", err)
+			return nil, nil, fmt.Errorf("replay journal: %w", err)
+		}
+		if entry.Event.Kind == segue.EventReceipt {
+			receipts[entry.Event.Rollout] = true
 		}
 		c.ledger, _ = c.ledger.Apply(entry)
 		c.last = entry.Index
 	}
-	return c.ledger.Outstanding(), nil
+	return c.ledger.Outstanding(), receipts, nil
 }
 
 // loop is the one goroutine that decides.

@@ -99,12 +99,12 @@ func (c *Controller) monitor(ctx context.Context, m *monitor) {
 			crowd.Go(func() { m.runWitness(witnessing) })
 		}
 	}
-	c.sample(ctx, m, receipt.LabelOpen)
+	c.sample(ctx, m, m.label(receipt.LabelOpen))
 	if m.fresh && before > 0 && wait(ctx, before) != nil {
 		crowd.Wait()
 		return
 	}
-	c.sample(ctx, m, receipt.LabelBegin)
+	c.sample(ctx, m, m.label(receipt.LabelBegin))
 	close(m.begun)
 	if !c.accompany(ctx, m) {
 		crowd.Wait()
@@ -120,6 +120,14 @@ func (c *Controller) monitor(ctx context.Context, m *monitor) {
 	c.sample(ctx, m, receipt.LabelAfter)
 	c.storeReceipt(ctx, m)
 	_ = c.look(ctx, func(*rollout.Ledger, int64) { delete(c.monitors, m.id) })
+}
+
+// label names a sample; after a restart of the controller the marks of the beginning are not set again.
+func (m *monitor) label(label string) string {
+	if m.fresh {
+		return label
+	}
+	return "resumed"
 }
 
 func (m *monitor) runWitness(ctx context.Context) {

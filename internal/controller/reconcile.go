@@ -108,7 +108,7 @@ func (c *Controller) stepping(known *rollout.ServiceLedger, id segue.InstanceID)
 
 func downEvent(known *rollout.ServiceLedger, instance segue.Instance) segue.Event {
 	event := segue.Event{
-		Kind: segue.EventInstanceDown, Service: instance.Service, Server: instance.Server, Instance: instance.ID,
+		Kind: segue.EventInstanceDown, Service: instance.Service, Server: instance.Server, Instance: instance.ID, Restarts: instance.Restarts,
 		Failure: &segue.Failure{
 			Kind:    segue.KindUnhealthy,
 			Message: fmt.Sprintf("%s on %s went down: %s", instance.Release, instance.Server, nonEmpty(instance.Error, string(instance.State))),
@@ -135,6 +135,7 @@ func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, inst
 			break
 		}
 	}
+	instance.Restarts = c.restarts(ctx, driver, instance)
 	_ = c.decide(ctx, func(ledger *rollout.Ledger) ([]segue.Event, error) {
 		known, ok := ledger.Services[instance.Service]
 		if !ok {
@@ -144,12 +145,28 @@ func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, inst
 		if !ok || slot.Instance.ID != instance.ID || slot.Ready {
 			return nil, nil
 		}
-		event := segue.Event{Kind: segue.EventInstanceUp, Service: instance.Service, Server: instance.Server, Instance: instance.ID}
+		event := segue.Event{
+			Kind: segue.EventInstanceUp, Service: instance.Service, Server: instance.Server, Instance: instance.ID, Restarts: instance.Restarts,
+		}
 		if known.Open != nil {
 			event.Rollout = known.Open.ID
 		}
 		return []segue.Event{event}, nil
 	})
+}
+
+// restarts asks how often an instance was started again by now, so that the same restart is not taken for another one later.
+func (c *Controller) restarts(ctx context.Context, driver workload.Driver, instance segue.Instance) int {
+	instances, err := driver.List(ctx)
+	if err != nil {
+		return instance.Restarts
+	}
+	for _, seen := range instances {
+		if seen.ID == instance.ID {
+			return seen.Restarts
+		}
+	}
+	return instance.Restarts
 }
 
 // reconcileLoop compares what runs with what should, at the start and then every so often.
@@ -193,6 +210,9 @@ func (c *Controller) reconcileAll(ctx context.Context) {
 		if err := c.reconcile(ctx, s, should[name]); err != nil && ctx.Err() == nil {
 			c.log.Warn("reconcile", "service", name, "error", err)
 		}
+		if err := c.retire(ctx, s); err != nil && ctx.Err() == nil {
+			c.log.Warn("retire releases", "service", name, "error", err)
+		}
 	}
 }
 
@@ -210,12 +230,9 @@ func (c *Controller) reconcile(ctx context.Context, s *service, should []settled
 	}
 	backends := map[segue.InstanceID]balancer.BackendStatus{}
 	if s.balancer != nil {
-		if err := s.balancer.Configure(ctx); err != nil {
-			return fmt.Errorf("configure balancer: %w", err)
-		}
-		snapshot, err := s.balancer.Snapshot(ctx)
+		snapshot, err := s.lookAtBalancer(ctx)
 		if err != nil {
-			return fmt.Errorf("ask balancer: %w", err)
+			return err
 		}
 		for _, backend := range snapshot.Backends {
 			backends[backend.ID] = backend
@@ -234,6 +251,21 @@ func (c *Controller) reconcile(ctx context.Context, s *service, should []settled
 		}
 	}
 	return c.reportStrays(ctx, s, running)
+}
+
+// lookAtBalancer asks the balancer, and brings it back where it has gone or forgotten the service.
+func (s *service) lookAtBalancer(ctx context.Context) (balancer.Snapshot, error) {
+	snapshot, err := s.balancer.Snapshot(ctx)
+	if err == nil {
+		return snapshot, nil
+	}
+	if err := s.balancer.Configure(ctx); err != nil {
+		return snapshot, fmt.Errorf("configure balancer: %w", err)
+	}
+	if snapshot, err = s.balancer.Snapshot(ctx); err != nil {
+		return snapshot, fmt.Errorf("ask balancer: %w", err)
+	}
+	return snapshot, nil
 }
 
 // revive starts what is gone on the release it had.

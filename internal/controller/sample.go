@@ -62,6 +62,19 @@ func (c *Controller) storeReceipt(ctx context.Context, m *monitor) {
 	}
 }
 
+// makeUp stores the receipts that a former controller did not come to: it was killed between the end of a rollout and its receipt.
+func (c *Controller) makeUp(ctx context.Context, have map[segue.RolloutID]bool) {
+	for name, known := range c.ledger.Services {
+		for _, past := range known.History {
+			if have[past.ID] {
+				continue
+			}
+			m := &monitor{id: past.ID, service: &service{name: name}, log: c.log.With("rollout", past.ID)}
+			c.running.Go(func() { c.storeReceipt(ctx, m) })
+		}
+	}
+}
+
 // Receipt gives a rollout's stored receipt, or a partial one while it is open.
 func (c *Controller) Receipt(ctx context.Context, id segue.RolloutID) (json.RawMessage, error) {
 	var m *monitor

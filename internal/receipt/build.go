@@ -54,8 +54,8 @@ type builder struct {
 	// waits are times in which nothing new was begun because a person had not spoken.
 	waits []interval
 	// holdFrom is when the present wait began; zero: none.
-	holdFrom  time.Time
-	paused    bool
+	holdFrom time.Time
+	paused   bool
 	// instances has the latest life of each, lives all of them in order.
 	instances map[segue.InstanceID]*life
 	lives     []*life
@@ -198,8 +198,7 @@ func (b *builder) readVerdict(entry segue.Entry) {
 	if verdict == nil {
 		return
 	}
-	v := Verdict{Step: entry.Event.Step, Given: 1, Verdict: *verdict}
-	v.Plan = entry.Event.PlanNumber
+	v := Verdict{Plan: max(0, entry.Event.PlanNumber), Step: max(0, entry.Event.Step), Given: 1, Verdict: *verdict}
 	if v.Plan == 0 && len(b.plans) > 0 {
 		v.Plan = b.plans[len(b.plans)-1].number
 	}

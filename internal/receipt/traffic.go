@@ -292,25 +292,26 @@ func (b *builder) series(stretches []stretch) {
 		return
 	}
 	least := stretches[len(stretches)-1].to.Sub(stretches[0].from) / seriesLimit
-	var part []stretch
-	// taken is where the latest point's stretches begin.
-	taken := 0
-	for i, s := range stretches {
-		part = append(part, s)
-		if s.to.Sub(part[0].from) < least && i+1 < len(stretches) {
-			continue
+	length := func(part []stretch) time.Duration { return part[len(part)-1].to.Sub(part[0].from) }
+	// Parts are given by where they end.
+	var ends []int
+	begin := 0
+	for i := range stretches {
+		if length(stretches[begin:i+1]) >= least {
+			ends = append(ends, i+1)
+			begin = i + 1
 		}
-		last := len(b.r.Series) - 1
-		if s.to.Sub(part[0].from) < least && last >= 0 {
-			// The very last stretch has no next one.
-			part = append(stretches[:i+1-len(part)][taken:], part...)
-			b.r.Series = b.r.Series[:last]
-		}
-		taken = i + 1 - len(part)
-		if point := pointOf(part); point.To.After(point.From) {
+	}
+	// What is left at the end goes with the part before it.
+	if begin < len(stretches) {
+		ends = append(ends[:max(0, len(ends)-1)], len(stretches))
+	}
+	begin = 0
+	for _, end := range ends {
+		if point := pointOf(stretches[begin:end]); point.To.After(point.From) {
 			b.r.Series = append(b.r.Series, point)
 		}
-		part = nil
+		begin = end
 	}
 }
 

@@ -34,6 +34,14 @@ func (c Command) Planned(service segue.ServiceName, plan segue.Plan) segue.Event
 	return event
 }
 
+// PlannedFrom is Planned with the fleet that the plan was made from: from there on the rollout takes that for what is, save for servers
+// that events told of meanwhile.
+func (c Command) PlannedFrom(service segue.ServiceName, plan segue.Plan, fleet segue.Fleet) segue.Event {
+	event := c.Planned(service, plan)
+	event.Fleet = &fleet
+	return event
+}
+
 // event names what is answered: an answer that does not match what is awaited is ignored.
 func (c Command) event(service segue.ServiceName, kind segue.EventKind) segue.Event {
 	return segue.Event{

@@ -123,7 +123,7 @@ func (m *machine) spoilt(step segue.Step) {
 		switch step.Kind {
 		case segue.StepStart:
 			*ready, instance.State = false, segue.InstanceExited
-		case segue.StepAwaitReady:
+		case segue.StepAwaitReady, segue.StepStop:
 			*ready = false
 		case segue.StepDrain:
 			*rotation = segue.RotationDraining
@@ -217,8 +217,10 @@ func report(slot *segue.Slot, event segue.Event) {
 	case instance == nil:
 	case event.Kind == segue.EventInstanceDown:
 		*ready, instance.State = false, segue.InstanceBackOff
+		instance.Restarts = max(instance.Restarts, event.Restarts)
 	case event.Kind == segue.EventInstanceUp:
 		*ready, instance.State = true, segue.InstanceRunning
+		instance.Restarts = max(instance.Restarts, event.Restarts)
 	case event.Kind == segue.EventRotation:
 		*rotation = event.Rotation
 	}

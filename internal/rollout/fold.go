@@ -169,7 +169,7 @@ func (l *Ledger) close(service *ServiceLedger, at time.Time) []Command {
 	service.Fleet = state.Fleet
 	service.remember(*state)
 	delete(l.rollouts, state.ID)
-	if state.Phase == segue.PhaseSucceeded && state.Stable.Name != state.Candidate.Name {
+	if state.Stable.Name != state.Candidate.Name && took(state) {
 		service.Previous, service.PreviousUntil = state.Stable, time.Time{}
 		if state.Stable.Name != "" {
 			service.PreviousUntil = state.EndedAt.Add(state.Settings.RollbackWindow)
@@ -178,6 +178,16 @@ func (l *Ledger) close(service *ServiceLedger, at time.Time) []Command {
 	}
 	service.align()
 	return l.next(service, at)
+}
+
+// took says whether a rollout has put the candidate on every server: then it is stable, even where one of them is not ready.
+func took(state *State) bool {
+	if state.Goal != segue.GoalForward || state.Planning {
+		return false
+	}
+	return !slices.ContainsFunc(state.Fleet.Slots, func(slot segue.Slot) bool {
+		return slot.Instance.Release != state.Candidate.Name || slot.Beside != nil
+	})
 }
 
 // next begins the first rollout in the queue.
@@ -287,6 +297,12 @@ func (s *ServiceLedger) observe(event segue.Event) {
 }
 
 func (s *ServiceLedger) retire(name segue.ReleaseName) {
+	if release, ok := s.Releases[name]; ok {
+		if s.Retired == nil {
+			s.Retired = map[segue.ReleaseName]segue.Digest{}
+		}
+		s.Retired[name] = release.Digest
+	}
 	delete(s.Releases, name)
 	if s.Previous.Name == name {
 		s.Previous, s.PreviousUntil = segue.Release{}, time.Time{}

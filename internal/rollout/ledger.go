@@ -36,6 +36,8 @@ type ServiceLedger struct {
 	PreviousUntil time.Time     `json:"previous_until,omitzero"`
 	// Releases are those that were registered and not retired.
 	Releases map[segue.ReleaseName]segue.Release `json:"releases"`
+	// Retired keeps the digests of those that were: their names stand for that content for ever.
+	Retired map[segue.ReleaseName]segue.Digest `json:"retired,omitempty"`
 	// Fleet is the fleet as the journal tells it, in the order of the configured servers. Its Index equals Index. While a rollout is open
 	// it is that rollout's.
 	Fleet segue.Fleet `json:"fleet"`
@@ -121,6 +123,7 @@ func (s *ServiceLedger) Clone() ServiceLedger {
 	c.slots = nil
 	c.Settings.Servers = slices.Clone(s.Settings.Servers)
 	c.Releases = maps.Clone(s.Releases)
+	c.Retired = maps.Clone(s.Retired)
 	c.Queue = make([]State, 0, len(s.Queue))
 	for i := range s.Queue {
 		c.Queue = append(c.Queue, s.Queue[i].Clone())

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -76,6 +77,9 @@ func (m *machine) queued(event segue.Event) {
 }
 
 func (m *machine) event(event segue.Event) {
+	if m.Planning && event.Server != "" && outside(event.Kind) && !slices.Contains(m.Touched, event.Server) {
+		m.Touched = append(m.Touched, event.Server)
+	}
 	switch event.Kind {
 	case segue.EventPlanned:
 		m.planned(event)

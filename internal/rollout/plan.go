@@ -26,8 +26,19 @@ func (m *machine) install(plan segue.Plan) {
 func (m *machine) requestPlan() {
 	m.Planning, m.Turn = true, TurnNone
 	m.Plans++
-	m.PlanTry = 1
+	m.PlanTry, m.Touched = 1, nil
+	m.overtake()
 	m.commands = append(m.commands, m.planCommand())
+}
+
+// overtake gives the rest of the present plan up.
+func (m *machine) overtake() {
+	for i := range m.Steps {
+		if step := &m.Steps[i]; step.Status == StepWaiting {
+			step.Status, step.Waiting, step.Until = StepSkipped, "", m.at
+		}
+	}
+	m.index.open, m.index.left = nil, 0
 }
 
 func (m *machine) planCommand() Command {
@@ -54,10 +65,40 @@ func (m *machine) planned(event segue.Event) {
 		if event.Plan.Goal == segue.GoalJoin {
 			m.Joining = nil
 		}
+		if event.Fleet != nil {
+			m.adopt(*event.Fleet)
+		}
 		m.install(*event.Plan)
 	case event.Failure != nil && event.Attempt == m.PlanTry:
 		m.planFailed(*event.Failure)
 	}
+}
+
+// adopt takes the fleet that a plan was made from for what is, save for servers that events told of since it was asked for.
+func (m *machine) adopt(seen segue.Fleet) {
+	fleet := cloneFleet(seen)
+	fleet.Maintenance = fleet.Maintenance || m.Fleet.Maintenance
+	fleet.Holding = fleet.Holding || m.Fleet.Holding
+	fleet.Service, fleet.Index = m.Fleet.Service, m.Fleet.Index
+	at := make(map[segue.ServerName]int, len(fleet.Slots))
+	for i, slot := range fleet.Slots {
+		at[slot.Server.Name] = i
+	}
+	for _, server := range m.Touched {
+		slot, ok := m.Slot(server)
+		if !ok {
+			continue
+		}
+		if i, known := at[server]; known {
+			fleet.Slots[i] = slot
+		} else {
+			fleet.Slots = append(fleet.Slots, slot)
+			at[server] = len(fleet.Slots) - 1
+		}
+	}
+	m.Fleet, m.Touched = fleet, nil
+	m.addSlots()
+	m.dropEmptyLeavers()
 }
 
 // planFailed asks again, or holds: no plan is no reason to leave the fleet as it is without a word.
@@ -106,7 +147,9 @@ func (m *machine) goBack(scope []segue.ServerName, reason string) {
 }
 
 // watching says whether a step changes nothing: it can be given up at any moment.
-func watching(kind segue.StepKind) bool { return kind == segue.StepObserve || kind == segue.StepApprove }
+func watching(kind segue.StepKind) bool {
+	return kind == segue.StepObserve || kind == segue.StepApprove
+}
 
 // keepBake remembers since when an observation ran that a fresh plan will go on with.
 func (m *machine) keepBake(i int) {

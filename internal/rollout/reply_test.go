@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,11 +40,20 @@ func options(words []string) (bare []string, keys map[string]string, text string
 	return bare, keys, ""
 }
 
-// reply answers one outstanding command: done KIND SERVER; fail KIND SERVER kind=timeout -- text; verdict RULING [final] [any] -- text.
+// reply answers one outstanding command: done KIND SERVER; fail KIND SERVER kind=timeout [times=20] -- text; verdict RULING [final] [any] -- text.
 func (s *scenario) reply(verb string, words []string) error {
 	bare, keys, text := options(words)
 	if verb == "verdict" {
 		return s.judge(bare, text)
+	}
+	if times, _ := strconv.Atoi(keys["times"]); times > 1 {
+		words = slices.DeleteFunc(slices.Clone(words), func(word string) bool { return strings.HasPrefix(word, "times=") })
+		for range times {
+			if err := s.reply(verb, words); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	i := slices.IndexFunc(s.pending, func(c rollout.Command) bool { return matches(c, bare) })
 	if i < 0 {

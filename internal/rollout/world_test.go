@@ -51,15 +51,26 @@ func (w *world) feed(event segue.Event) []rollout.Command {
 	}
 	ledger, commands := w.ledger.Apply(entry)
 	w.ledger = ledger
+	w.bounded(event)
 	for _, command := range commands {
+		w.decided(command)
 		if command.Kind == rollout.CommandCancel {
 			w.pending = slices.DeleteFunc(w.pending, func(c rollout.Command) bool { return same(c, command) })
 			continue
 		}
 		w.pending = append(slices.DeleteFunc(w.pending, func(c rollout.Command) bool { return c.Kind == command.Kind && same(c, command) }), command)
 	}
-	w.told(event, open)
+	w.told(open)
 	return commands
+}
+
+// decided records that a step which takes an instance out of rotation was handed out.
+func (w *world) decided(command rollout.Command) {
+	settings := w.ledger.Services["web"].Settings
+	leaving := command.Step.Kind == segue.StepDrain || command.Step.Kind == segue.StepStop && !settings.Balanced
+	if i := w.truth[command.Step.Instance]; i != nil && leaving && command.Kind == rollout.CommandStep && command.Attempt == 1 {
+		w.fact(i.fact(laws.Leaving))
+	}
 }
 
 func same(a, b rollout.Command) bool {
@@ -68,17 +79,30 @@ func same(a, b rollout.Command) bool {
 
 func (w *world) fact(fact laws.Fact) { w.facts = append(w.facts, fact) }
 
-// told records the facts that the journal itself is the source of: bounds and ends.
-func (w *world) told(event segue.Event, before *rollout.State) {
+// bounded records what a new plan holds to, and what it keeps in rotation.
+func (w *world) bounded(event segue.Event) {
 	service := w.ledger.Services["web"]
-	if service == nil {
+	if service == nil || service.Open == nil || len(service.Open.Plan.Steps) == 0 || event.Kind != segue.EventOpened && event.Plan == nil {
 		return
 	}
-	if service.Open != nil && (event.Kind == segue.EventOpened || event.Kind == segue.EventPlanned && event.Plan != nil) && len(service.Open.Plan.Steps) > 0 {
-		w.fact(laws.Fact{Kind: laws.Bound, Count: laws.BoundOf(service.Open.Settings, service.Open.Stable, service.Open.Plan)})
+	w.fact(laws.Fact{Kind: laws.Bound, Count: laws.BoundOf(service.Open.Settings, service.Open.Stable, service.Open.Plan)})
+	for _, id := range w.ids() {
+		if i := w.truth[id]; i.rotation == segue.RotationIn || !service.Open.Settings.Balanced {
+			w.fact(i.fact(laws.Staying))
+		}
 	}
+}
+
+// told records that a rollout has ended.
+func (w *world) told(before *rollout.State) {
+	service := w.ledger.Services["web"]
 	if before == nil || service.Open == before || len(service.History) == 0 {
 		return
+	}
+	for i, step := range before.Steps {
+		if step.Status == rollout.StepFailed && before.Plan.Goal == segue.GoalBack {
+			w.fact(laws.Fact{Kind: laws.Beyond, Server: before.Plan.Steps[i].Server})
+		}
 	}
 	w.fact(laws.Fact{Kind: laws.Ended, End: endOf(before)})
 	if n := len(service.History); service.History[n-1].Phase == segue.PhaseSucceeded {
@@ -199,14 +223,15 @@ func (w *world) planned(command rollout.Command) segue.Event {
 	if !ok {
 		return command.Failed("web", segue.Errorf(segue.KindConflict, "rollout %s is over", command.Rollout))
 	}
+	fleet := w.look(state.Settings)
 	plan, err := strategy.Plan(strategy.Request{
-		Rollout: command.Rollout, Number: command.Plan, Service: state.Settings, Fleet: w.look(state.Settings), Stable: state.Stable,
+		Rollout: command.Rollout, Number: command.Plan, Service: state.Settings, Fleet: fleet, Stable: state.Stable,
 		Candidate: state.Candidate, Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry,
 	})
 	if err != nil {
 		return command.Failed("web", err)
 	}
-	return command.Planned("web", w.plans(plan))
+	return command.PlannedFrom("web", w.plans(plan), fleet)
 }
 
 // take takes a pending command out.

@@ -94,21 +94,25 @@ func (d *draft) admissible() error {
 	return d.twoAtMost()
 }
 
-// twoAtMost refuses a third release in a partition, by name.
+// twoAtMost refuses a third release in a partition, by name. Stable counts, running or not: it is where the way back leads.
 func (d *draft) twoAtMost() error {
 	for _, partition := range d.partitions {
-		names := []segue.ReleaseName{d.request.Candidate.Name}
-		for _, site := range partition {
-			if id := site.Instance.ID; id != "" && !slices.Contains(names, site.Instance.Release) {
-				names = append(names, site.Instance.Release)
-			}
-			if site.Beside != nil && !slices.Contains(names, site.Beside.Instance.Release) {
-				names = append(names, site.Beside.Instance.Release)
+		var others []segue.ReleaseName
+		add := func(name segue.ReleaseName) {
+			if name != "" && name != d.request.Candidate.Name && !slices.Contains(others, name) {
+				others = append(others, name)
 			}
 		}
-		if len(names) > 2 {
-			return segue.Errorf(segue.KindRefused, "%s runs %s and %s already: %s would be a third release", d.request.Service.Name, names[1], names[2], names[0]).
-				WithHint("finish or abort that rollout first; `segue deploy --replace` gives its candidate up for this one, `--queue` waits for it")
+		add(d.request.Stable.Name)
+		for _, site := range partition {
+			add(site.Instance.Release)
+			if site.Beside != nil {
+				add(site.Beside.Instance.Release)
+			}
+		}
+		if len(others) > 1 {
+			return segue.Errorf(segue.KindRefused, "%s has %s and %s already: %s would be a third release", d.request.Service.Name, others[0], others[1], d.request.Candidate.Name).
+				WithHint("bring every server to one of them first, by finishing, aborting or deploying; `segue deploy --replace` gives a running rollout's candidate up for this one, `--queue` waits for it")
 		}
 	}
 	return nil

@@ -110,9 +110,9 @@ func (u *user) lostSession(step Step, a *answer) *mishap {
 		what = fmt.Sprintf("status %d", a.status)
 	case rule.Text != "" && bytes.Contains(a.body, []byte(rule.Text)):
 		what = "the login page was shown"
-	case rule.Login != "" && a.status >= 300 && a.status < 400:
+	case a.status >= 300 && a.status < 400:
 		next, err := a.url.Parse(a.header.Get("Location"))
-		if err == nil && u.w.sameSite(next) && next.Path == u.w.base.Path+rule.Login {
+		if err == nil && u.w.sameSite(next) && slices.Contains(u.w.login, next.Path) {
 			what = "redirected to the login page"
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"unicode"
@@ -38,6 +39,8 @@ type answer struct {
 	retried int
 
 	decoded any
+	// patterns are those that were compiled beforehand.
+	patterns map[string]*regexp.Regexp
 }
 
 // cookie gives the value that the answer sets a cookie to, "" when it sets none.
@@ -100,7 +103,7 @@ func (u *user) exchange(ctx context.Context, request *http.Request) (*answer, *m
 		}
 	}
 	a := &answer{
-		status: response.StatusCode, header: response.Header, cookies: response.Cookies(), body: body, url: request.URL,
+		status: response.StatusCode, header: response.Header, cookies: response.Cookies(), body: body, url: request.URL, patterns: u.w.patterns,
 		release: segue.ReleaseName(u.named(response.Header, u.w.journey.ReleaseHeader)),
 		server:  segue.ServerName(u.named(response.Header, u.w.journey.ServerHeader)),
 		retried: max(0, tries-1),

@@ -31,9 +31,9 @@ func (e Extract) value(a *answer) (string, error) {
 	case e.Cookie != "":
 		text = a.cookie(e.Cookie)
 	case e.Regexp != "":
-		pattern, err := regexp.Compile(e.Regexp)
+		pattern, err := a.pattern(e.Regexp)
 		if err != nil {
-			return "", fmt.Errorf("compile pattern: %w", err)
+			return "", err
 		}
 		if match := pattern.FindSubmatch(a.body); match != nil {
 			text = string(match[min(1, len(match)-1)])
@@ -46,6 +46,18 @@ func (e Extract) value(a *answer) (string, error) {
 		return "", fmt.Errorf("%s is longer than %d bytes", e, captureLimit)
 	}
 	return text, nil
+}
+
+// pattern compiles a pattern, unless that was done before.
+func (a *answer) pattern(text string) (*regexp.Regexp, error) {
+	if pattern, ok := a.patterns[text]; ok {
+		return pattern, nil
+	}
+	pattern, err := regexp.Compile(text)
+	if err != nil {
+		return nil, fmt.Errorf("compile pattern: %w", err)
+	}
+	return pattern, nil
 }
 
 // String names the place, for messages.

@@ -45,7 +45,7 @@ type Journey struct {
 type SessionCheck struct {
 	// Status lists answers that mean "not logged in"; empty means 401 and 403. One that the step expects does not count.
 	Status Statuses `json:"status,omitempty"`
-	// Login is the path of the login page: being redirected there is being logged out.
+	// Login is the path of the login page: being redirected there is being logged out. "" means the paths of the steps with Once, "/" excepted.
 	Login string `json:"login,omitempty"`
 	// Text stands on the page that is shown to those who are not logged in, and on no other.
 	Text string `json:"text,omitempty"`

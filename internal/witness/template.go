@@ -3,12 +3,8 @@ package witness
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 )
-
-// placeholder is what a template looks like: {name}. Other braces stand for themselves, so that JSON and regular expressions can be written.
-func placeholder() *regexp.Regexp { return regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_]*)\}`) }
 
 // template is text with placeholders, taken apart once.
 type template []part
@@ -16,20 +12,37 @@ type template []part
 // part is literal text, or a name when name is not "".
 type part struct{ text, name string }
 
+// parseTemplate finds placeholders: {name}, of letters, digits and _. Other braces stand for themselves, so that JSON and regular expressions can be
+// written.
 func parseTemplate(s string) template {
 	var t template
-	last := 0
-	for _, at := range placeholder().FindAllStringSubmatchIndex(s, -1) {
-		if at[0] > last {
-			t = append(t, part{text: s[last:at[0]]})
+	literal := 0
+	for at := 0; at < len(s); at++ {
+		if s[at] != '{' {
+			continue
 		}
-		t = append(t, part{name: s[at[2]:at[3]]})
-		last = at[1]
+		end := at + 1
+		for end < len(s) && isNameByte(s[end], end == at+1) {
+			end++
+		}
+		if end == at+1 || end == len(s) || s[end] != '}' {
+			continue
+		}
+		if at > literal {
+			t = append(t, part{text: s[literal:at]})
+		}
+		t = append(t, part{name: s[at+1 : end]})
+		literal, at = end+1, end
 	}
-	if last < len(s) {
-		t = append(t, part{text: s[last:]})
+	if literal < len(s) {
+		t = append(t, part{text: s[literal:]})
 	}
 	return t
+}
+
+// isNameByte says whether a byte may stand in a name; digits not first.
+func isNameByte(c byte, first bool) bool {
+	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || !first && c >= '0' && c <= '9'
 }
 
 // names lists the names that a template needs.
@@ -41,6 +54,18 @@ func (t template) names() []string {
 		}
 	}
 	return names
+}
+
+// sample fills every placeholder with something plain, to look at the rest.
+func (t template) sample() string {
+	var b strings.Builder
+	for _, p := range t {
+		b.WriteString(p.text)
+		if p.name != "" {
+			b.WriteByte('x')
+		}
+	}
+	return b.String()
 }
 
 // values are what templates are filled in with.

@@ -107,8 +107,8 @@ func (v *validator) steps(steps []Step) {
 		v.add("journey", "none is without `once`: there is nothing to do over and over")
 	}
 	// What steps with Once capture is there for all others, wherever they stand.
+	names := map[string]bool{}
 	for _, once := range []bool{true, false} {
-		names := map[string]bool{}
 		for i, step := range steps {
 			if step.Once != once {
 				continue
@@ -192,7 +192,7 @@ func (v *validator) write(at string, write Write) {
 }
 
 func (v *validator) capture(at, name string, e Extract) {
-	if builtins()[name] || name == "id" || !placeholder().MatchString("{"+name+"}") {
+	if builtins()[name] || name == "id" || !slices.Equal(parseTemplate("{"+name+"}").names(), []string{name}) {
 		v.add(at, "%q cannot be a captured name; use letters, digits and _, and none of session, visit, run, n, uuid, id", name)
 	}
 	v.extract(at, e)
@@ -219,7 +219,7 @@ func (v *validator) path(at, path string) {
 	if whole := len(t) == 1 && t[0].name != ""; !whole && !strings.HasPrefix(path, "/") {
 		v.add(at, "%q: want a path that begins with /", path)
 	}
-	if _, err := url.Parse(placeholder().ReplaceAllString(path, "x")); err != nil {
+	if _, err := url.Parse(t.sample()); err != nil {
 		v.add(at, "%v", err)
 	}
 	v.template(at, path)

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,10 +43,15 @@ type Witness struct {
 	base    *url.URL
 	once    []Step
 	steps   []Step
-	opts    Options
-	log     *slog.Logger
-	run     string
-	tally   *tally
+	// login are the paths where somebody ends who is not logged in.
+	login []string
+	// patterns are the captures' patterns, compiled.
+	patterns map[string]*regexp.Regexp
+
+	opts  Options
+	log   *slog.Logger
+	run   string
+	tally *tally
 	// number makes {n}.
 	number atomic.Int64
 	ready  chan struct{}
@@ -82,14 +89,31 @@ func New(j Journey, opts Options) (*Witness, error) {
 		tally: newTally(run, j.Sessions), ready: make(chan struct{}),
 	}
 	w.waiting.Store(int64(j.Sessions))
-	for _, step := range j.Steps {
-		if step.Once {
-			w.once = append(w.once, step)
-		} else {
+	w.sort()
+	return w, nil
+}
+
+// sort takes the journey apart.
+func (w *Witness) sort() {
+	w.patterns = map[string]*regexp.Regexp{}
+	if login := w.journey.SessionCheck.Login; login != "" {
+		w.login = []string{w.base.Path + login}
+	}
+	for _, step := range w.journey.Steps {
+		for _, capture := range step.Capture {
+			if pattern, err := regexp.Compile(capture.Regexp); err == nil && capture.Regexp != "" {
+				w.patterns[capture.Regexp] = pattern
+			}
+		}
+		if !step.Once {
 			w.steps = append(w.steps, step)
+			continue
+		}
+		w.once = append(w.once, step)
+		if path, _, _ := strings.Cut(step.Path, "?"); w.journey.SessionCheck.Login == "" && path != "/" {
+			w.login = append(w.login, w.base.Path+path)
 		}
 	}
-	return w, nil
 }
 
 // Run works until ctx is done, then lets what is in flight come to its end, reads every write back once more, and returns. It starts no request once
@@ -161,12 +185,7 @@ func (w *Witness) allowed(release segue.ReleaseName) (known []segue.ReleaseName,
 	if len(known) == 0 {
 		return nil, true
 	}
-	for _, name := range known {
-		if name == release {
-			return known, true
-		}
-	}
-	return known, false
+	return known, slices.Contains(known, release)
 }
 
 // wait returns true once the channel is closed, false when ctx is done before.

@@ -68,7 +68,7 @@ func TestWatchInBubble(t *testing.T) {
 			}
 		}()
 		for range 3 {
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			if _, err := j.Append(t.Context(), segue.Event{Kind: segue.EventSample}); err != nil {
 				t.Error(err)
 			}

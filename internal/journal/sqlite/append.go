@@ -94,6 +94,8 @@ func (j *Journal) store(ctx context.Context, entries []segue.Entry, bodies [][]b
 	err = j.explain("append to", err)
 	if kind := segue.KindOf(err); kind == segue.KindUnavailable || kind == segue.KindCorrupt {
 		j.refuse(fmt.Errorf("the journal takes nothing more until it is opened again: %w", err))
+		// Watchers are not to wait for what cannot come.
+		j.feed.Announce()
 	}
 	return err
 }

@@ -22,6 +22,8 @@ func (j *Journal) explain(verb string, err error) error {
 	}
 	// The low byte is the primary code; the rest is detail.
 	switch failure.Code() & 0xff {
+	case code.SQLITE_INTERRUPT:
+		return segue.Errorf(segue.KindCanceled, "%s journal: %w", verb, err)
 	case code.SQLITE_NOTADB:
 		return j.corrupt("it is no SQLite database")
 	case code.SQLITE_CORRUPT:

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,7 +10,13 @@ import (
 	"github.com/segue-deploy/segue/internal/proxy/upstream/upstreamtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(peerRole) != "" {
+		runPeer(os.Stdin, os.Stdout)
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestGeneral(t *testing.T) { upstreamtest.Suite(t, upstream.General) }
 

@@ -20,6 +20,10 @@ const (
 	Unready FactKind = "unready"
 	// Admitted: from here on the balancer may send an instance new requests.
 	Admitted FactKind = "admitted"
+	// Leaving: it was decided to take an instance out of rotation, or to end it where there is no rotation.
+	Leaving FactKind = "leaving"
+	// Staying: it was decided that an instance in rotation stays there after all.
+	Staying FactKind = "staying"
 	// Drained: the balancer has confirmed that it sends an instance nothing new.
 	Drained FactKind = "drained"
 	// Quiet: a drained instance has nothing in flight any more, or its drain deadline has passed.
@@ -79,16 +83,18 @@ type Violation struct {
 }
 
 // Error makes a violation an error.
-func (v Violation) Error() string { return fmt.Sprintf("law %s broken at fact %d: %s", v.Law, v.At, v.Text) }
+func (v Violation) Error() string {
+	return fmt.Sprintf("law %s broken at fact %d: %s", v.Law, v.At, v.Text)
+}
 
 // copyOf is an instance in the world.
 type copyOf struct {
 	Fact
-	ready, admitted, quiet, drained bool
+	ready, died, admitted, quiet, drained, leaving bool
 }
 
-// carries says whether the instance is a ready backend in rotation; without a balancer being ready is all.
-func (c *copyOf) carries(balanced bool) bool { return c.ready && (c.admitted || !balanced) }
+// serves says whether the instance is a ready backend in rotation; without a balancer being ready is all.
+func (c *copyOf) serves(balanced bool) bool { return c.ready && (c.admitted || !balanced) }
 
 // world is what a trace amounts to so far.
 type world struct {
@@ -137,12 +143,12 @@ func (w *world) take(fact Fact) {
 
 func (c *copyOf) take(kind FactKind) {
 	switch kind {
-	case Ready:
-		c.ready = true
-	case Unready:
-		c.ready = false
+	case Ready, Unready:
+		c.ready, c.died = kind == Ready, kind == Unready
 	case Admitted:
-		c.admitted, c.drained, c.quiet = true, false, false
+		c.admitted, c.drained, c.quiet, c.leaving = true, false, false, false
+	case Leaving, Staying:
+		c.leaving = kind == Leaving
 	case Drained:
 		c.admitted, c.drained = false, true
 	case Quiet:
@@ -151,11 +157,11 @@ func (c *copyOf) take(kind FactKind) {
 	}
 }
 
-// carrying counts the ready backends in rotation.
+// carrying counts the ready backends in rotation that are to stay there.
 func (w *world) carrying() int {
 	n := 0
 	for _, instance := range w.running {
-		if instance.carries(w.balanced) {
+		if instance.serves(w.balanced) && !instance.leaving {
 			n++
 		}
 	}

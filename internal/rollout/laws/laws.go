@@ -18,14 +18,15 @@ func Check(balanced bool, trace []Fact) []Violation {
 	return violations
 }
 
-// Capacity: nothing that Segue does takes the ready backends in rotation below the minimum. Instances that die by themselves may.
+// Capacity: nothing that Segue decides takes the ready backends in rotation below the minimum. Instances that die by themselves may, and
+// one that dies after the decision is bad luck. What is done without a decision counts as decided when it is done.
 func Capacity(balanced bool, trace []Fact) []Violation {
 	return walk("capacity", balanced, trace, func(w *world, fact Fact) string {
-		if fact.Kind != Drained && fact.Kind != Stopping {
+		if fact.Kind != Leaving && fact.Kind != Drained && fact.Kind != Stopping {
 			return ""
 		}
 		instance := w.running[fact.Instance]
-		if instance == nil || !instance.carries(balanced) {
+		if instance == nil || !instance.serves(balanced) || instance.leaving {
 			return ""
 		}
 		if left := w.carrying() - 1; left < w.bound {
@@ -92,14 +93,15 @@ func ContractLast(balanced bool, trace []Fact) []Violation {
 	})
 }
 
-// WayBack: a rollout that was given up ends with stable on every server, ready and in rotation, except where a fault is beyond mending.
+// WayBack: a rollout that was given up ends with stable on every server, ready and in rotation, except where a fault is beyond mending
+// or where stable has died by itself.
 func WayBack(balanced bool, trace []Fact) []Violation {
 	return walk("way back", balanced, trace, func(w *world, fact Fact) string {
 		if fact.Kind != Ended || fact.End.Goal != segue.GoalBack {
 			return ""
 		}
 		for _, server := range fact.End.Servers {
-			if what := w.wrong(server, fact.End.Stable, balanced); what != "" && !w.beyond[server] {
+			if what := w.wrong(server, fact.End.Stable, balanced); what != "" && !w.beyond[server] && !w.diedOf(server, fact.End.Stable) {
 				return fmt.Sprintf("the way back to %q ended with %s: %s", fact.End.Stable, server, what)
 			}
 		}
@@ -158,7 +160,7 @@ func (w *world) wrong(server segue.ServerName, release segue.ReleaseName, balanc
 			return fmt.Sprintf("%s of %s runs there", instance.Instance, instance.Release)
 		case found:
 			return "two instances run there"
-		case !instance.carries(balanced):
+		case !instance.serves(balanced):
 			return fmt.Sprintf("%s is not a ready backend in rotation", instance.Instance)
 		default:
 			found = true
@@ -168,6 +170,16 @@ func (w *world) wrong(server segue.ServerName, release segue.ReleaseName, balanc
 		return "nothing runs there"
 	}
 	return ""
+}
+
+// diedOf says whether a server's instance of a release is there and has died by itself.
+func (w *world) diedOf(server segue.ServerName, release segue.ReleaseName) bool {
+	for _, instance := range w.running {
+		if instance.Server == server && instance.Release == release && instance.died {
+			return true
+		}
+	}
+	return false
 }
 
 // NoDataLost: every journal entry that was acknowledged is found again.

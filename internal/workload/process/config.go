@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -135,7 +136,8 @@ func deriveArtifact(command []string) (string, error) {
 		if end := strings.IndexByte(arg[at:], '/'); end >= 0 {
 			arg = arg[:at+end]
 		}
-		if !slices.Contains(found, arg) {
+		same := func(other string) bool { return filepath.Clean(other) == filepath.Clean(arg) }
+		if !slices.ContainsFunc(found, same) {
 			found = append(found, arg)
 		}
 	}

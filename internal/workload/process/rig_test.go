@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -242,3 +243,5 @@ func wantKind(t *testing.T, err error, want segue.Kind) {
 		t.Fatalf("error %v of kind %v; want kind %v", err, segue.KindOf(err), want)
 	}
 }
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -11,10 +11,15 @@ import (
 
 func TestStraysAreListedAndCanBeStopped(t *testing.T) {
 	for name, spoil := range map[string]func(r *rig, dir string) error{
-		"its folder is gone":         func(_ *rig, dir string) error { return os.RemoveAll(dir) },
-		"its file is corrupted":      func(_ *rig, dir string) error { return os.WriteFile(filepath.Join(dir, shim.SpecFile), []byte("{"), 0o600) },
-		"its socket is gone":         func(_ *rig, dir string) error { return os.Remove(filepath.Join(dir, "shim.sock")) },
-		"its file and shim are gone": func(r *rig, dir string) error { r.killShim("web-1.v1.1"); return os.Remove(filepath.Join(dir, shim.SpecFile)) },
+		"its folder is gone": func(_ *rig, dir string) error { return os.RemoveAll(dir) },
+		"its file is corrupted": func(_ *rig, dir string) error {
+			return os.WriteFile(filepath.Join(dir, shim.SpecFile), []byte("{"), 0o600)
+		},
+		"its socket is gone": func(_ *rig, dir string) error { return os.Remove(filepath.Join(dir, "shim.sock")) },
+		"its file and shim are gone": func(r *rig, dir string) error {
+			r.killShim("web-1.v1.1")
+			return os.Remove(filepath.Join(dir, shim.SpecFile))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)

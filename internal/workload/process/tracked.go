@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -192,9 +193,7 @@ func (d *Driver) drop(t *tracked) {
 func (d *Driver) revive(ctx context.Context, t *tracked) (shim.State, error) {
 	t.reviving.Lock()
 	defer t.reviving.Unlock()
-	asking, cancel := context.WithTimeout(ctx, shimWait)
-	defer cancel()
-	if state, err := t.client.State(asking); err == nil {
+	if state, err := t.client.State(ctx); err == nil {
 		return state, nil
 	}
 	if !exists(t.dir) {
@@ -204,23 +203,25 @@ func (d *Driver) revive(ctx context.Context, t *tracked) (shim.State, error) {
 	return d.raise(ctx, t.dir, t.client)
 }
 
-// shimWait bounds the wait for a shim's first answer.
-const shimWait = 15 * time.Second
+// shimWait bounds the wait for a shim's first answer; one that is there and does not answer for shimSilence is replaced.
+const (
+	shimWait    = 20 * time.Second
+	shimSilence = 3 * time.Second
+)
 
 // raise starts a shim and waits for its first state after starting. It does no harm where there is one already: the second ends by itself,
 // and the first one answers.
 func (d *Driver) raise(ctx context.Context, dir string, client *shim.Client) (shim.State, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, shimWait, segue.Errorf(segue.KindUnavailable, "it does not answer within %v", shimWait))
 	defer cancel()
-	var state shim.State
 	ended, err := d.spawn(ctx, dir)
 	if err != nil {
-		return state, err
+		return shim.State{}, err
 	}
-	respawn := 10 * time.Millisecond
+	begun, respawn := time.Now(), 10*time.Millisecond
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		if state, err = client.Next(ctx, shim.Cursor{}); err == nil {
-			break
+		if state, err := client.First(ctx); err == nil {
+			return state, nil
 		}
 		select {
 		case <-time.After(wait):
@@ -229,23 +230,39 @@ func (d *Driver) raise(ctx context.Context, dir string, client *shim.Client) (sh
 			// The one before it was on its last breath and held the lock, or it could not begin at all.
 		case <-ctx.Done():
 		}
+		if time.Since(begun) > shimSilence {
+			// One holds the instance and does not answer: it hangs, or its socket was removed. Its command goes on without it.
+			d.killSilent(ctx, dir)
+		}
 		select {
 		case <-time.After(respawn):
-			respawn = min(2*respawn, time.Second)
+			respawn = min(2*respawn, 500*time.Millisecond)
 		case <-ctx.Done():
-			return state, segue.Errorf(segue.KindUnavailable, "start shim in %s: %w", dir, context.Cause(ctx)).
+			return shim.State{}, segue.Errorf(segue.KindUnavailable, "start shim in %s: %w", dir, context.Cause(ctx)).
 				WithHint("its own words are in %s", shimLog(dir))
 		}
 		if ended, err = d.spawn(ctx, dir); err != nil {
-			return state, err
+			return shim.State{}, err
 		}
 	}
-	for state.Phase == segue.InstanceStarting {
-		if state, err = client.Next(ctx, state.Cursor); err != nil {
-			return state, fmt.Errorf("start shim in %s: %w", dir, err)
+}
+
+// killSilent ends the shims of an instance by force, and nothing else of it.
+func (d *Driver) killSilent(ctx context.Context, dir string) {
+	all, err := shim.Processes()
+	if err != nil {
+		d.log.WarnContext(ctx, "processes cannot be listed", "error", err)
+		return
+	}
+	for _, stat := range all {
+		if id, ok := d.shimOf(stat.PID); !ok || d.dir(id) != dir {
+			continue
+		}
+		d.log.WarnContext(ctx, "shim does not answer and is replaced", "instance", filepath.Base(dir), "pid", stat.PID)
+		if err := shim.Kill(ctx, stat); err != nil {
+			d.log.WarnContext(ctx, "shim cannot be ended", "pid", stat.PID, "error", err)
 		}
 	}
-	return state, nil
 }
 
 func shimLog(dir string) string { return dir + "/shim.log" }

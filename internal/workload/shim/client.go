@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/unixsock"
@@ -34,9 +35,23 @@ func NewClient(dir string) *Client {
 // answerLimit bounds what a shim may answer, in bytes.
 const answerLimit = 64 << 10
 
-// State asks for the present state. KindUnavailable when no shim answers.
+// answerWait bounds the wait for an answer that a shim gives at once.
+const answerWait = 3 * time.Second
+
+// State asks for the present state. KindUnavailable when no shim answers within seconds.
 func (c *Client) State(ctx context.Context) (State, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
 	return c.state(ctx, http.MethodGet, "/v1/state")
+}
+
+// First gives the first state after starting: whether the command runs, or was refused. KindUnavailable when no shim answers.
+func (c *Client) First(ctx context.Context) (State, error) {
+	state, err := c.State(ctx)
+	for err == nil && state.Phase == segue.InstanceStarting {
+		state, err = c.Next(ctx, state.Cursor)
+	}
+	return state, err
 }
 
 // Next waits for a state other than the one known. KindUnavailable as soon as the shim is gone.
