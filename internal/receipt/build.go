@@ -49,6 +49,8 @@ type builder struct {
 	r       Receipt
 	opening *segue.Opening
 	opened  time.Time
+	// first is the time of the first entry of this rollout.
+	first   time.Time
 	plans   []*planRecord
 	samples []moment
 	// waits are times in which nothing new was begun because a person had not spoken.
@@ -100,6 +102,7 @@ func (b *builder) read(entry segue.Entry) {
 	if event.Rollout != b.in.Rollout {
 		return
 	}
+	b.first = cmp.Or(b.first, entry.At)
 	if b.in.Now.IsZero() || b.in.Now.Before(entry.At) {
 		// Without Now, or with a clock that was set back, the last entry is how far the receipt reaches.
 		b.r.Ended = latest(b.r.Ended, entry.At)
@@ -151,9 +154,10 @@ func (b *builder) readPlan(plan segue.Plan, number int, at time.Time) {
 		b.plans[n-1].until = at
 	}
 	b.endWait(at)
-	if number <= 0 {
-		number = len(b.plans) + 1
+	if n := len(b.plans); n > 0 {
+		number = max(number, b.plans[n-1].number+1)
 	}
+	number = max(1, number)
 	b.plans = append(b.plans, newPlanRecord(plan, number, at))
 }
 

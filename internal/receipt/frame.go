@@ -16,7 +16,7 @@ func (b *builder) frame() {
 		b.r.Partial = true
 		b.note("the entry that opened the rollout is missing: times and plans are not known")
 	}
-	b.r.Started = b.opened
+	b.r.Started = cmp.Or(b.opened, b.first, b.in.Now)
 	if b.opening != nil && b.opening.Queued {
 		begun := b.r.Ended
 		if len(b.plans) > 0 {

@@ -241,7 +241,7 @@ func (s *stepRecord) unavoidable() time.Duration {
 	case s.status == StepFailed && (s.Kind == segue.StepAwaitReady || s.Kind == segue.StepObserve):
 		return took
 	case s.Kind == segue.StepObserve && s.outcome.Unavoidable == 0:
-		return min(took, cmp.Or(s.For, took))
+		return min(took, max(0, cmp.Or(s.For, took)))
 	}
 	return min(max(0, s.outcome.Unavoidable), took)
 }

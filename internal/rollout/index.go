@@ -180,7 +180,7 @@ func (s *State) Clone() State {
 	c := *s
 	c.index = nil
 	c.Settings.Servers = slices.Clone(s.Settings.Servers)
-	c.Scope, c.Joining, c.Touched = slices.Clone(s.Scope), slices.Clone(s.Joining), slices.Clone(s.Touched)
+	c.Scope, c.Joining, c.Meanwhile = slices.Clone(s.Scope), slices.Clone(s.Joining), slices.Clone(s.Meanwhile)
 	c.Steps = slices.Clone(s.Steps)
 	c.Approvals = slices.Clone(s.Approvals)
 	c.Fleet = cloneFleet(s.Fleet)

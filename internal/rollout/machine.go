@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"slices"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -77,8 +76,8 @@ func (m *machine) queued(event segue.Event) {
 }
 
 func (m *machine) event(event segue.Event) {
-	if m.Planning && event.Server != "" && outside(event.Kind) && !slices.Contains(m.Touched, event.Server) {
-		m.Touched = append(m.Touched, event.Server)
+	if m.Planning && event.Server != "" && outside(event.Kind) {
+		m.Meanwhile = append(m.Meanwhile, event)
 	}
 	switch event.Kind {
 	case segue.EventPlanned:

@@ -26,7 +26,7 @@ func (m *machine) install(plan segue.Plan) {
 func (m *machine) requestPlan() {
 	m.Planning, m.Turn = true, TurnNone
 	m.Plans++
-	m.PlanTry, m.Touched = 1, nil
+	m.PlanTry, m.Meanwhile = 1, nil
 	m.overtake()
 	m.commands = append(m.commands, m.planCommand())
 }
@@ -74,31 +74,21 @@ func (m *machine) planned(event segue.Event) {
 	}
 }
 
-// adopt takes the fleet that a plan was made from for what is, save for servers that events told of since it was asked for.
+// adopt takes the fleet that a plan was made from for what is, and what happened since it was asked for on top of it.
 func (m *machine) adopt(seen segue.Fleet) {
 	fleet := cloneFleet(seen)
 	fleet.Maintenance = fleet.Maintenance || m.Fleet.Maintenance
 	fleet.Holding = fleet.Holding || m.Fleet.Holding
 	fleet.Service, fleet.Index = m.Fleet.Service, m.Fleet.Index
-	at := make(map[segue.ServerName]int, len(fleet.Slots))
-	for i, slot := range fleet.Slots {
-		at[slot.Server.Name] = i
-	}
-	for _, server := range m.Touched {
-		slot, ok := m.Slot(server)
-		if !ok {
-			continue
-		}
-		if i, known := at[server]; known {
-			fleet.Slots[i] = slot
-		} else {
-			fleet.Slots = append(fleet.Slots, slot)
-			at[server] = len(fleet.Slots) - 1
-		}
-	}
-	m.Fleet, m.Touched = fleet, nil
+	m.Fleet = fleet
 	m.addSlots()
 	m.dropEmptyLeavers()
+	for _, event := range m.Meanwhile {
+		if i, ok := m.index.slots[event.Server]; ok {
+			m.change(i, func(slot *segue.Slot) { report(slot, event) })
+		}
+	}
+	m.Meanwhile = nil
 }
 
 // planFailed asks again, or holds: no plan is no reason to leave the fleet as it is without a word.

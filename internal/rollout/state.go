@@ -36,8 +36,8 @@ type State struct {
 	Planning      bool      `json:"planning,omitempty"`
 	PlanTry       int       `json:"plan_try,omitempty"`
 	PlanNotBefore time.Time `json:"plan_not_before,omitzero"`
-	// Touched lists the servers that events told of while a plan is awaited: about them the plan's maker may know less.
-	Touched []segue.ServerName `json:"touched,omitempty"`
+	// Meanwhile keeps what happened to instances while a plan is awaited: its maker may have looked at the fleet before that.
+	Meanwhile []segue.Event `json:"meanwhile,omitempty"`
 	// Turn says that the present plan is to be given up for a fresh one, and when.
 	Turn Turn `json:"turn,omitempty"`
 	// Joining lists servers that joined and get stable before anything else goes on.

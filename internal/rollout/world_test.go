@@ -20,6 +20,8 @@ type world struct {
 	pending []rollout.Command
 	truth   map[segue.InstanceID]*instance
 	facts   []laws.Fact
+	// plan is the rollout and the number of the plan that is being carried out.
+	plan [2]int
 	// plans lets a test doctor a plan before it is used.
 	plans func(segue.Plan) segue.Plan
 }
@@ -85,6 +87,11 @@ func (w *world) bounded(event segue.Event) {
 	if service == nil || service.Open == nil || len(service.Open.Plan.Steps) == 0 || event.Kind != segue.EventOpened && event.Plan == nil {
 		return
 	}
+	plan := [2]int{int(service.Open.ID), service.Open.Plans}
+	if plan == w.plan || service.Open.Planning {
+		return
+	}
+	w.plan = plan
 	w.fact(laws.Fact{Kind: laws.Bound, Count: laws.BoundOf(service.Open.Settings, service.Open.Stable, service.Open.Plan)})
 	for _, id := range w.ids() {
 		if i := w.truth[id]; i.rotation == segue.RotationIn || !service.Open.Settings.Balanced {

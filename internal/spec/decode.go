@@ -108,11 +108,11 @@ func (d *decoder) decode(n *yaml.Node, path string, v reflect.Value) {
 		d.valueAt[path] = placeOf(n)
 	}
 	n = resolve(n)
-	if custom, ok := v.Addr().Interface().(nodeValue); ok {
+	if custom, ok := reflect.TypeAssert[nodeValue](v.Addr()); ok {
 		custom.readNode(d, n, path)
 		return
 	}
-	if custom, ok := v.Addr().Interface().(textValue); ok {
+	if custom, ok := reflect.TypeAssert[textValue](v.Addr()); ok {
 		if text, ok := d.scalar(n, path); ok {
 			d.check(n, path, custom.parseText(text))
 		}
@@ -275,7 +275,13 @@ func (d *decoder) plain(n *yaml.Node, path string) any {
 			out[i] = d.plain(child, item(path, i))
 		}
 		return out
+	default:
+		return d.plainScalar(n)
 	}
+}
+
+// plainScalar gives a scalar the type that YAML gives it.
+func (d *decoder) plainScalar(n *yaml.Node) any {
 	text := d.text(n)
 	switch n.Tag {
 	case "!!int":

@@ -33,7 +33,7 @@ func (f Fault) String() string {
 }
 
 // Faults are all that is wrong with a file, in the file's order. As an error its kind is segue.KindInvalid.
-type Faults []Fault
+type Faults []Fault //nolint:errname // it is a list, and reads as one
 
 // Error gives one line per fault.
 func (f Faults) Error() string {

@@ -37,7 +37,7 @@ type Release struct {
 // workloadBlock is a workload: its driver, its servers, and the driver's own keys.
 type workloadBlock struct {
 	Driver     workloadDriver `json:"driver" jsonschema:"what runs the instances"`
-	Servers    servers        `json:"servers,omitempty" jsonschema:"a number of servers, or their names, or name and partition of each"`
+	Servers    servers        `json:"servers,omitzero" jsonschema:"a number of servers, or their names, or name and partition of each"`
 	Partitions []partition    `json:"partitions,omitempty" jsonschema:"groups of servers that are rolled one after the other, in this order; in place of servers"`
 	ProcessWorkload
 }

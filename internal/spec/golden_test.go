@@ -28,17 +28,17 @@ func archives(t *testing.T, pattern string) []archive {
 	return archivesOf(t, pattern)
 }
 
-func archivesOf(t testing.TB, pattern string) []archive {
-	t.Helper()
+func archivesOf(tb testing.TB, pattern string) []archive {
+	tb.Helper()
 	paths, err := filepath.Glob(pattern)
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("no golden files at %s (%v)", pattern, err)
+		tb.Fatalf("no golden files at %s (%v)", pattern, err)
 	}
 	var all []archive
 	for _, path := range paths {
 		parsed, err := txtar.ParseFile(path)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		all = append(all, archive{path, parsed})
 	}

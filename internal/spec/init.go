@@ -2,6 +2,7 @@ package spec
 
 import (
 	"bytes"
+	_ "embed"
 	"io/fs"
 	"path"
 	"path/filepath"
@@ -9,8 +10,6 @@ import (
 	"strings"
 	"text/template"
 	"unicode"
-
-	_ "embed"
 
 	"github.com/segue-deploy/segue"
 )

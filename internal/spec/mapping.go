@@ -80,19 +80,16 @@ func (d *decoder) mapping(n *yaml.Node, path string, v reflect.Value) {
 
 // unknown reports a key that is not known here, and gives what it was likely meant to be, or "".
 func (d *decoder) unknown(n *yaml.Node, key, path string, known []string) (meant string) {
-	hint := ""
 	if len(d.faults) > 10*faultLimit {
 		// Nobody will read it.
 		d.add(placeOf(n), "", "unknown key in %s", title(path))
 		return ""
 	}
-	meant = suggest(key, known)
-	if meant != "" {
-		hint = fmt.Sprintf("did you mean %q?", meant)
-	} else if home := homeOf(key); home != "" {
-		hint = fmt.Sprintf("%q belongs in %s", key, home)
-	} else {
-		hint = didYouMean(key, known)
+	hint := didYouMean(key, known)
+	if meant = suggest(key, known); meant == "" {
+		if home := homeOf(key); home != "" {
+			hint = fmt.Sprintf("%q belongs in %s", key, home)
+		}
 	}
 	if len(key) > 80 {
 		key = key[:80] + "..."

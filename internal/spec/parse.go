@@ -54,7 +54,9 @@ func Parse(text []byte, options Options) (*Project, error) {
 	}
 	for _, check := range options.Checks {
 		for _, c := range check(project) {
-			d.fault(c.Path, c.Hint, "%s: %s", title(c.Path), c.Message)
+			// The witness calls its journey steps.
+			path := strings.Replace(c.Path, "witness.steps[", "witness.journey[", 1)
+			d.fault(path, c.Hint, "%s: %s", title(path), c.Message)
 		}
 	}
 	if err := d.err(); err != nil {

@@ -173,7 +173,7 @@ func TestHugeAndOddFiles(t *testing.T) {
 			if n := strings.Count(err.Error(), "\n"); n > faultLimit {
 				t.Errorf("%d lines of faults", n)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 30*time.Second {
 				t.Errorf("it took %v", took)
 			}
 		})

@@ -40,10 +40,10 @@ func Schema() []byte {
 // schemaOf mirrors decoder.decode.
 func schemaOf(t reflect.Type) *jsonschema.Schema {
 	value := reflect.New(t)
-	if custom, ok := value.Interface().(schemaValue); ok {
+	if custom, ok := reflect.TypeAssert[schemaValue](value); ok {
 		return custom.schema()
 	}
-	if custom, ok := value.Elem().Interface().(choice); ok {
+	if custom, ok := reflect.TypeAssert[choice](value.Elem()); ok {
 		known, _ := custom.choices()
 		return oneOf(known)
 	}
@@ -73,8 +73,9 @@ func schemaOf(t reflect.Type) *jsonschema.Schema {
 		return orVariable("integer")
 	case reflect.Interface:
 		return &jsonschema.Schema{}
+	default:
+		panic("spec: no schema for " + t.String())
 	}
-	panic("spec: no schema for " + t.String())
 }
 
 // objectOf gives the schema of a struct: its keys with their descriptions, and no others.
@@ -121,7 +122,7 @@ func oneOf(words []string) *jsonschema.Schema {
 }
 
 func atLeastOne() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "integer", Minimum: jsonschema.Ptr(1.0), Maximum: jsonschema.Ptr(float64(serverLimit))}
+	return &jsonschema.Schema{Type: "integer", Minimum: new(1.0), Maximum: new(float64(serverLimit))}
 }
 
 func countSchema() *jsonschema.Schema {
@@ -159,7 +160,7 @@ func (servers) schema() *jsonschema.Schema {
 		AnyOf: []*jsonschema.Schema{
 			atLeastOne(),
 			{Type: "string", Pattern: variablePattern},
-			{Type: "array", Items: named, MinItems: jsonschema.Ptr(1)},
+			{Type: "array", Items: named, MinItems: new(1)},
 		},
 		Examples: []any{4, []any{"web-1", "web-2"}},
 	}
@@ -167,7 +168,7 @@ func (servers) schema() *jsonschema.Schema {
 
 func (ordered[T]) schema() *jsonschema.Schema {
 	return &jsonschema.Schema{
-		Type: "object", AdditionalProperties: schemaOf(reflect.TypeFor[T]()), MinProperties: jsonschema.Ptr(1),
+		Type: "object", AdditionalProperties: schemaOf(reflect.TypeFor[T]()), MinProperties: new(1),
 		PropertyNames: &jsonschema.Schema{Pattern: namePattern},
 	}
 }
@@ -181,7 +182,7 @@ func (latencyJudge) schema() *jsonschema.Schema { return orOff(reflect.TypeFor[l
 
 func (Statuses) schema() *jsonschema.Schema {
 	one := func() *jsonschema.Schema {
-		return &jsonschema.Schema{Type: "integer", Minimum: jsonschema.Ptr(100.0), Maximum: jsonschema.Ptr(599.0)}
+		return &jsonschema.Schema{Type: "integer", Minimum: new(100.0), Maximum: new(599.0)}
 	}
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{one(), {Type: "array", Items: one()}, {Type: "string", Pattern: variablePattern}}}
 }

@@ -161,3 +161,18 @@ func TestDetect(t *testing.T) {
 		t.Errorf("detected %q", got.Program)
 	}
 }
+
+// The example of the repository is what people copy.
+func TestExampleIsGood(t *testing.T) {
+	path := filepath.Join("..", "..", "examples", "shop", "segue.yaml")
+	if _, err := Load(path); err != nil {
+		t.Error(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := resolved(t).Validate(asJSON(t, text)); err != nil {
+		t.Error(err)
+	}
+}

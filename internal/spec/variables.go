@@ -100,6 +100,7 @@ func (e *expander) walk(n *yaml.Node) {
 		for _, child := range n.Content {
 			e.walk(child)
 		}
+	default:
 	}
 }
 

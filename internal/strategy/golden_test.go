@@ -65,6 +65,7 @@ func goldenRequests() map[string]strategy.Request {
 		"rolling-capped":         forward(4, 3, atATime(3)),
 		"rolling-hurry":          forward(2, 1, func(r *strategy.Request) { r.Hurry = true }),
 		"refused-capacity":       forward(2, 2),
+		"refused-down":           forward(4, 3, partitioned("east", "west"), slot(3, down)),
 		"refused-surge-possible": forward(2, 2, func(r *strategy.Request) { r.Service.CanSurge = true }),
 		"refused-breaking":       forward(2, 1, breaking),
 		"refused-third-release":  forward(3, 2, slot(0, on("v0")), slot(1, on("v1"))),

@@ -36,8 +36,11 @@ func (d *draft) width() (int, error) {
 	taken := slices.ContainsFunc(d.sites, func(site segue.Slot) bool {
 		return d.carries(site) && d.task(site, d.request.Candidate.Name) == taskReplace
 	})
-	if d.surge || !taken {
+	if !taken {
 		return most, nil
+	}
+	if d.surge {
+		return most, d.reachable(0)
 	}
 	spare := servers - service.MinReady
 	if spare < 1 {
@@ -47,10 +50,60 @@ func (d *draft) width() (int, error) {
 		}
 		return 0, refusal.WithHint("lower min_ready to %d, or add a server", servers-1)
 	}
+	if err := d.reachable(1); err != nil {
+		return 0, err
+	}
 	if spare < most {
 		d.note("%d at a time instead of %d: min_ready is %d of %s", spare, most, service.MinReady, count(servers))
 	}
 	return min(most, spare), nil
+}
+
+// reachable refuses, or (in a rollout under way) notes, that the plan would come to a server that cannot be spared because others are
+// down which the plan does not come to before it. out is how many a server's turn takes out of those that there are now: none in a surge.
+func (d *draft) reachable(out int) error {
+	ready := 0
+	for _, site := range slices.Concat(d.sites, d.leavers) {
+		if d.carries(site) {
+			ready++
+		}
+	}
+	for i, partition := range d.partitions {
+		taken := false
+		for _, site := range partition {
+			switch task := d.task(site, d.request.Candidate.Name); {
+			case !d.carries(site):
+				ready++
+			case task == taskReplace:
+				taken = true
+			}
+		}
+		if !taken || ready-out >= d.plan.MinReady {
+			continue
+		}
+		down := d.down(d.partitions[i+1:])
+		if d.request.Number <= 1 {
+			return segue.Errorf(segue.KindRefused, "%s needs %d ready, and no server can be taken out while %s: %s", d.request.Service.Name,
+				d.plan.MinReady, verb(len(down), "one is down", "some are down"), names(down)).
+				WithHint("bring back what is down (`segue logs %s`), or lower min_ready", down[0])
+		}
+		d.note("waits until one of these is back: %s", names(down))
+		return nil
+	}
+	return nil
+}
+
+// down lists the servers of some partitions that carry no load.
+func (d *draft) down(partitions [][]segue.Slot) []segue.ServerName {
+	var down []segue.ServerName
+	for _, partition := range partitions {
+		for _, site := range partition {
+			if !d.carries(site) {
+				down = append(down, site.Server.Name)
+			}
+		}
+	}
+	return down
 }
 
 func (d *draft) surgeNote() {

@@ -16,6 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, now func() time.Time) journal.Journal {
+	t.Helper()
 	j := memory.New(now)
 	t.Cleanup(func() { _ = j.Close() })
 	return j
@@ -24,7 +25,10 @@ func open(t *testing.T, now func() time.Time) journal.Journal {
 func TestConformance(t *testing.T) { journaltest.Suite(t, open) }
 
 func TestFaultyConformance(t *testing.T) {
-	journaltest.Suite(t, func(t *testing.T, now func() time.Time) journal.Journal { return journaltest.NewFaulty(open(t, now)) })
+	journaltest.Suite(t, func(t *testing.T, now func() time.Time) journal.Journal {
+		t.Helper()
+		return journaltest.NewFaulty(open(t, now))
+	})
 }
 
 func TestCloneIsTheJournalAsItWas(t *testing.T) {

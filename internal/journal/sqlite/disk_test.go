@@ -71,6 +71,7 @@ func TestFullDatabaseWritesNothingByHalves(t *testing.T) {
 func TestFullDisk(t *testing.T) { onTinyDisk(t, checkFullDisk) }
 
 func checkFullDisk(t *testing.T, disk string) {
+	t.Helper()
 	path := filepath.Join(disk, "journal.db")
 	j := openAt(t, path, nil)
 	written := 0

@@ -160,56 +160,54 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	wantRefused(t, path, segue.KindInvalid, "written by a newer segue (format 99, this one knows up to 1)")
 }
 
-func TestDamageIsNamed(t *testing.T) {
-	write := func(t *testing.T, path string, at int64, text string) {
-		t.Helper()
-		file, err := os.OpenFile(path, os.O_RDWR, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer file.Close()
-		if _, err := file.WriteAt([]byte(text), at); err != nil {
-			t.Fatal(err)
-		}
+// damage is one way in which a journal's file is not what it should be.
+type damage struct {
+	text string
+	// statement is SQL; otherwise bytes are written at an offset, or the file is cut off there.
+	statement string
+	at        int64
+	bytes     string
+}
+
+func (d damage) inflict(t *testing.T, path string) {
+	t.Helper()
+	if d.statement != "" {
+		edit(t, path, d.statement)
+		return
 	}
-	for name, c := range map[string]struct {
-		text   string
-		damage func(t *testing.T, path string)
-	}{
-		"no database": {"no SQLite database", func(t *testing.T, path string) {
-			if err := os.WriteFile(path, []byte(strings.Repeat("just text\n", 1000)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		"of something else": {"a database of something else", func(t *testing.T, path string) {
-			edit(t, path, "PRAGMA application_id = 7")
-		}},
-		"header": {"no SQLite database", func(t *testing.T, path string) { write(t, path, 0, "XXXXXXXX") }},
-		"page": {"damaged", func(t *testing.T, path string) {
-			write(t, path, 4096, strings.Repeat("\xff", 4096))
-		}},
-		"cut off": {"damaged", func(t *testing.T, path string) {
-			if err := os.Truncate(path, 4096); err != nil {
-				t.Fatal(err)
-			}
-		}},
-		"entry missing": {"entries are missing", func(t *testing.T, path string) {
-			edit(t, path, "DELETE FROM entries WHERE idx = 2")
-		}},
-		"first missing": {"entries are missing", func(t *testing.T, path string) {
-			edit(t, path, "DELETE FROM entries WHERE idx = 1")
-		}},
-		"body": {"the checksum of entry 2 does not match", func(t *testing.T, path string) {
-			edit(t, path, `UPDATE entries SET body = replace(body, '"n":2', '"n":7') WHERE idx = 2`)
-		}},
-		"form": {"entry 2 is not readable", func(t *testing.T, path string) {
-			edit(t, path, fmt.Sprintf(`UPDATE entries SET body = '{"kind": 5}', sum = %d WHERE idx = 2`, checksum([]byte(`{"kind": 5}`))))
-		}},
+	if d.bytes == "" {
+		if err := os.Truncate(path, d.at); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if _, err := file.WriteAt([]byte(d.bytes), d.at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDamageIsNamed(t *testing.T) {
+	for name, d := range map[string]damage{
+		"no database":       {text: "no SQLite database", bytes: strings.Repeat("just text\n", 10_000)},
+		"of something else": {text: "a database of something else", statement: "PRAGMA application_id = 7"},
+		"header":            {text: "no SQLite database", bytes: "XXXXXXXX"},
+		"page":              {text: "damaged", at: 4096, bytes: strings.Repeat("\xff", 4096)},
+		"cut off":           {text: "damaged", at: 4096},
+		"entry missing":     {text: "entries are missing", statement: "DELETE FROM entries WHERE idx = 2"},
+		"first missing":     {text: "entries are missing", statement: "DELETE FROM entries WHERE idx = 1"},
+		"body":              {text: "the checksum of entry 2 does not match", statement: `UPDATE entries SET body = replace(body, '"n":2', '"n":7') WHERE idx = 2`},
+		"form": {text: "entry 2 is not readable", statement: fmt.Sprintf(
+			`UPDATE entries SET body = '{"kind": 5}', sum = %d WHERE idx = 2`, checksum([]byte(`{"kind": 5}`)))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := closed(t, 3)
-			c.damage(t, path)
-			wantRefused(t, path, segue.KindCorrupt, c.text)
+			d.inflict(t, path)
+			wantRefused(t, path, segue.KindCorrupt, d.text)
 		})
 	}
 }
@@ -266,5 +264,19 @@ func TestTimeNeverGoesBackAcrossReopening(t *testing.T) {
 	added, err := again.Append(t.Context(), sample(2))
 	if err != nil || !added[0].At.Equal(start) {
 		t.Errorf("the second entry is of %v (%v), want %v", added, err, start)
+	}
+}
+
+// An entry that goes missing while the journal is open is missed where it was.
+func TestMissingEntryIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j := openAt(t, path, nil)
+	fill(t, j, 600)
+	for _, index := range []int{600, 300, 1} {
+		edit(t, path, fmt.Sprintf("DELETE FROM entries WHERE idx = %d", index))
+		entries, err := readAll(t.Context(), j)
+		if want := fmt.Sprintf("entry %d is missing", index); segue.KindOf(err) != segue.KindCorrupt || !strings.Contains(err.Error(), want) {
+			t.Errorf("after %d entries: %v, want %q", len(entries), err, want)
+		}
 	}
 }

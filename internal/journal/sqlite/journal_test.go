@@ -29,6 +29,7 @@ func openAt(t *testing.T, path string, now func() time.Time) *Journal {
 
 func TestConformance(t *testing.T) {
 	journaltest.Suite(t, func(t *testing.T, now func() time.Time) journal.Journal {
+		t.Helper()
 		return openAt(t, filepath.Join(t.TempDir(), "journal.db"), now)
 	})
 }

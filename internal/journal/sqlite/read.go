@@ -52,26 +52,19 @@ func (j *Journal) pages(ctx context.Context, from int64, rollout segue.RolloutID
 				return
 			}
 			for _, entry := range entries {
-				if rollout == 0 && entry.Index != next {
-					yield(segue.Entry{}, j.corrupt("entry %d is missing", next))
-					return
-				}
 				if !yield(entry, nil) {
 					return
 				}
 				next = entry.Index + 1
 			}
 			if len(entries) < page {
-				if rollout == 0 && next <= last {
-					yield(segue.Entry{}, j.corrupt("entry %d is missing", next))
-				}
 				return
 			}
 		}
 	}
 }
 
-// page reads at most so many entries from next to last.
+// page reads at most so many entries from next to last. Of all rollouts' entries none may be missing.
 func (j *Journal) page(ctx context.Context, next, last int64, rollout segue.RolloutID) (entries []segue.Entry, err error) {
 	query, args := selectPage, []any{next, last}
 	if rollout != 0 {
@@ -92,6 +85,9 @@ func (j *Journal) page(ctx context.Context, next, last int64, rollout segue.Roll
 		if err := rows.Scan(&index, &at, &body, &sum); err != nil {
 			return nil, j.explain("read", err)
 		}
+		if want := next + int64(len(entries)); rollout == 0 && index != want {
+			return nil, j.corrupt("entry %d is missing", want)
+		}
 		entry := segue.Entry{Index: index, At: time.Unix(0, at).UTC()}
 		if checksum(body) != sum {
 			return nil, j.corrupt("the checksum of entry %d does not match", index)
@@ -103,6 +99,9 @@ func (j *Journal) page(ctx context.Context, next, last int64, rollout segue.Roll
 	}
 	if err := rows.Err(); err != nil {
 		return nil, j.explain("read", err)
+	}
+	if want := min(page, last-next+1); rollout == 0 && int64(len(entries)) < want {
+		return nil, j.corrupt("entry %d is missing", next+int64(len(entries)))
 	}
 	return entries, nil
 }

@@ -12,6 +12,9 @@ import (
 // header grows it; a longer body passes through it.
 const bufferSize = 16 << 10
 
+// largeSize is the memory that a long body is copied through, in bytes.
+const largeSize = 64 << 10
+
 // exchange is one request and its answer on one HTTP/1.1 connection. It is reused, memory and all.
 type exchange struct {
 	res   Result
@@ -23,37 +26,70 @@ type exchange struct {
 	// buf is what is being written, then what was read: buf[r:n] is not consumed yet.
 	buf  []byte
 	r, n int
+	// small and large are set while a large buffer stands in for the own one.
+	small []byte
+	large *[]byte
+	owner *exchanges
 	// dirty says that w holds bytes which were not flushed; eager that they must be, before a wait for the backend.
 	dirty, eager bool
 	// sender, when set, is the body on its way beside the answer.
 	sender *sender
 	// whole says that the answer was read to its end and nothing is wrong with the connection.
 	whole bool
+	// late says that the body took more reads than the header did.
+	late bool
 }
 
-// exchanges hands out exchanges.
-type exchanges struct{ idle sync.Pool }
+// exchanges hands out exchanges and large buffers.
+type exchanges struct{ idle, large sync.Pool }
 
 func (e *exchanges) get() *exchange {
 	if x, ok := e.idle.Get().(*exchange); ok {
 		return x
 	}
-	return &exchange{buf: make([]byte, 0, bufferSize)}
+	return &exchange{buf: make([]byte, 0, bufferSize), owner: e}
 }
 
 func (e *exchanges) put(x *exchange) {
 	buf := x.buf
+	if x.large != nil {
+		e.large.Put(x.large)
+		buf = x.small
+	}
 	if cap(buf) > 4*bufferSize {
 		buf = make([]byte, 0, bufferSize)
 	}
 	h := x.head
 	h.reset()
-	*x = exchange{buf: buf[:0], head: h}
+	*x = exchange{buf: buf[:0], head: h, owner: e}
 	e.idle.Put(x)
 }
 
-// stopwatch measures from the exchange's start.
-func (x *exchange) stopwatch() time.Duration { return time.Since(x.start) }
+// buffer lends a large buffer, to be given back to large.
+func (e *exchanges) buffer() *[]byte {
+	if b, ok := e.large.Get().(*[]byte); ok {
+		return b
+	}
+	b := make([]byte, largeSize)
+	return &b
+}
+
+// enlarge puts a large buffer in the place of the own one, which must be empty.
+func (x *exchange) enlarge() {
+	if x.large != nil || len(x.buf) >= largeSize {
+		return
+	}
+	x.large, x.small = x.owner.buffer(), x.buf
+	x.buf, x.r, x.n = *x.large, 0, 0
+}
+
+// ended is when the answer was whole; the clock is not read again for one that came with its header.
+func (x *exchange) ended() time.Time {
+	if x.late {
+		return time.Now()
+	}
+	return x.start.Add(x.res.Header)
+}
 
 // fits says that the body goes out in one write with the header, so that it is read before.
 func (x *exchange) fits() bool {
@@ -73,8 +109,7 @@ func (x *exchange) readBody() error {
 // seen.
 func (x *exchange) send(body int64) error {
 	if x.src != nil && body == 0 {
-		x.sender = newSender(x.link, x.src, x.buf)
-		x.buf = make([]byte, 0, bufferSize)
+		x.sender = newSender(x.link, x.src, x.buf, x.owner)
 		return nil
 	}
 	n, err := x.link.Write(x.buf)
@@ -100,7 +135,7 @@ func (x *exchange) readHead(w http.ResponseWriter, req *http.Request) error {
 		}
 		status := x.head.status
 		if status >= 200 || status == http.StatusSwitchingProtocols {
-			x.res.Header = x.stopwatch()
+			x.res.Header = time.Since(x.start)
 			return nil
 		}
 		if informs(req, status) {
@@ -170,9 +205,12 @@ func (x *exchange) nextHead() error {
 // fill reads more from the backend behind what is there already; there is always room afterwards for what it read. If w is not nil
 // and holds bytes that the client should not have to wait for, they go out first.
 func (x *exchange) fill(w http.ResponseWriter) error {
-	if w != nil && x.dirty && x.eager {
-		if err := x.flush(w); err != nil {
-			return err
+	if w != nil {
+		x.late = true
+		if x.dirty && x.eager {
+			if err := x.flush(w); err != nil {
+				return err
+			}
 		}
 	}
 	if x.r == x.n {

@@ -60,7 +60,7 @@ func (c *carrier) carry(w http.ResponseWriter, req *http.Request, upgrade string
 		if fit && alone && upgrade == "" {
 			x.link.heed(x.head.keep)
 			x.link.closing.Store(nil)
-			c.pool.put(x.link)
+			c.pool.put(x.link, x.ended())
 		} else {
 			c.pool.drop(x.link)
 		}
@@ -71,11 +71,11 @@ func (c *carrier) carry(w http.ResponseWriter, req *http.Request, upgrade string
 // acquire gives x a connection, and reads the body into x.buf where it fits there. A body can be slow to come, so that the backend may
 // have closed the connection meanwhile: then another one is taken. Until unwatch is called, the end of ctx closes the connection.
 func (c *carrier) acquire(ctx context.Context, x *exchange, pooled bool) (unwatch func() bool, err error) {
-	fits := x.fits()
+	fits, now := x.fits(), x.start
 	for {
 		var l *link
 		if pooled {
-			l, x.res.Reused, err = c.pool.get(ctx)
+			l, x.res.Reused, err = c.pool.get(ctx, now)
 		} else {
 			l, err = c.pool.fresh(ctx)
 		}
@@ -97,7 +97,7 @@ func (c *carrier) acquire(ctx context.Context, x *exchange, pooled bool) (unwatc
 		if err = x.readBody(); err != nil {
 			return unwatch, err
 		}
-		if time.Since(begun) < slowBody || l.state() == quiet || ctx.Err() != nil {
+		if now = time.Now(); now.Sub(begun) < slowBody || l.state() == quiet || ctx.Err() != nil {
 			return unwatch, nil
 		}
 		if unwatch != nil {
@@ -131,7 +131,7 @@ func (c *carrier) exchange(w http.ResponseWriter, req *http.Request, x *exchange
 type fast struct{ *carrier }
 
 // Fast returns an Upstream that serves plain requests (see Eligible) and upgrades by an own HTTP/1.1 client. For anything else Serve
-// returns ErrIneligible at StageUnset; New knows what to do with those.
+// or with Options.H2C, Serve returns ErrIneligible at StageUnset; New knows what to do with those.
 func Fast(opts Options) Upstream {
 	opts = opts.withDefaults()
 	return fast{newCarrier(opts, newLedger(opts))}
@@ -142,7 +142,7 @@ func (f fast) Serve(w http.ResponseWriter, req *http.Request) Result {
 	if upgrade := upgradeOf(req); upgrade != "" {
 		return f.carry(w, req, upgrade)
 	}
-	if !Eligible(req) {
+	if f.opts.H2C || !Eligible(req) {
 		return Result{Err: ErrIneligible}
 	}
 	return f.carry(w, req, "")

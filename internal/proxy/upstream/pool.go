@@ -21,9 +21,9 @@ type pool struct {
 func newPool(l *ledger) *pool { return &pool{ledger: l} }
 
 // get returns a connection with busy counted: an idle one that is surely open, or a new one.
-func (p *pool) get(ctx context.Context) (l *link, reused bool, err error) {
+func (p *pool) get(ctx context.Context, now time.Time) (l *link, reused bool, err error) {
 	for l := p.pop(); l != nil; l = p.pop() {
-		if time.Since(l.idleSince) < time.Duration(l.keep.Load()) && l.state() == quiet {
+		if now.Sub(l.idleSince) < time.Duration(l.keep.Load()) && l.state() == quiet {
 			return l, true, nil
 		}
 		l.busy.Add(-1)
@@ -57,9 +57,9 @@ func (p *pool) pop() *link {
 	return l
 }
 
-// put takes a connection back after a complete exchange.
-func (p *pool) put(l *link) {
-	l.idleSince = time.Now()
+// put takes a connection back after a complete exchange that ended at now.
+func (p *pool) put(l *link, now time.Time) {
+	l.idleSince = now
 	l.busy.Add(-1)
 	p.mu.Lock()
 	if p.closed || len(p.idle) >= p.ledger.opts.MaxIdle || l.keep.Load() <= 0 {

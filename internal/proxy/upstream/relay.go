@@ -11,8 +11,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// spliceFrom is how much of a body must be left to hand the copying to the kernel, in bytes.
-const spliceFrom = 64 << 10
+// spliceFrom is how much of a body must be left to hand the copying to the kernel, or to take a large buffer, in bytes.
+const spliceFrom = 16 << 10
 
 // relay passes the answer whose header is in x.head to the client.
 func (x *exchange) relay(w http.ResponseWriter, req *http.Request) error {
@@ -76,10 +76,11 @@ func (x *exchange) flush(w http.ResponseWriter) error {
 func (x *exchange) relayBytes(w http.ResponseWriter, left int64) error {
 	for left > 0 {
 		if x.r == x.n {
-			if left >= spliceFrom && !x.eager {
-				if from, ok := w.(io.ReaderFrom); ok {
+			if left >= spliceFrom {
+				if from, ok := w.(io.ReaderFrom); ok && !x.eager {
 					return x.splice(from, left)
 				}
+				x.enlarge()
 			}
 			if err := x.fill(w); err != nil {
 				return err
@@ -96,6 +97,7 @@ func (x *exchange) relayBytes(w http.ResponseWriter, left int64) error {
 
 // splice passes exactly left bytes on by way of the kernel where it can.
 func (x *exchange) splice(w io.ReaderFrom, left int64) error {
+	x.late = true
 	limited := &io.LimitedReader{R: x.link.Conn, N: left}
 	n, err := w.ReadFrom(limited)
 	x.res.Received += n

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,12 +17,15 @@ type sender struct {
 	err  error
 }
 
-// newSender starts it. head is the request's header; its memory is the sender's from now on.
-func newSender(l *link, src *source, head []byte) *sender {
+// newSender starts it. head is the request's header; it is copied.
+func newSender(l *link, src *source, head []byte, buffers *exchanges) *sender {
 	s := &sender{done: make(chan struct{})}
+	large := buffers.buffer()
+	buf := append((*large)[:0], head...) // a header longer than the buffer moves it
 	go func() {
 		defer close(s.done)
-		s.err = s.run(l, src, head)
+		defer buffers.large.Put(large)
+		s.err = s.run(l, src, buf)
 		if src.failed() {
 			_ = l.Close() // the client is gone: nobody waits for an answer
 		}
@@ -46,8 +50,9 @@ func (s *sender) whenDone(then func()) {
 	}
 }
 
-// run joins the header and the beginning of the body in the first write.
+// run joins the header and the beginning of the body in the first write. head has room behind it.
 func (s *sender) run(l *link, src *source, head []byte) error {
+	head = slices.Grow(head, 1)
 	buf, left, lead := head[:cap(head)], src.size, len(head)
 	for left > 0 {
 		n, err := src.Read(buf[lead:min(int64(len(buf)), int64(lead)+left)])

@@ -93,8 +93,8 @@ type copyOf struct {
 	ready, died, admitted, quiet, drained, leaving bool
 }
 
-// serves says whether the instance is a ready backend in rotation; without a balancer being ready is all.
-func (c *copyOf) serves(balanced bool) bool { return c.ready && (c.admitted || !balanced) }
+// serves says whether the instance is a ready backend in rotation; without a balancer being ready is all. A stray is nobody's backend.
+func (c *copyOf) serves(balanced bool) bool { return c.ready && !c.Stray && (c.admitted || !balanced) }
 
 // world is what a trace amounts to so far.
 type world struct {

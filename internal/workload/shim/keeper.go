@@ -171,9 +171,10 @@ func (k *keeper) well() time.Duration { return max(10*time.Second, k.spec.BackOf
 // restart waits out the back-off after a crash and starts the command again, as often as needed. nil when told to stop meanwhile.
 func (k *keeper) restart(ctx context.Context, exit Exit) *child {
 	for {
+		last := exit // readers of the board keep it
 		k.record.PID, k.record.Start = 0, 0
 		k.record.Crashes++
-		k.record.LastExit = &exit
+		k.record.LastExit = &last
 		k.save(ctx)
 		// Whoever reads of the crash finds its last lines in the log.
 		k.output.drain()
@@ -181,7 +182,7 @@ func (k *keeper) restart(ctx context.Context, exit Exit) *child {
 		wait := BackOff(k.spec.BackOffMin, k.spec.BackOffMax, k.record.Crashes)
 		k.log.WarnContext(ctx, "command ended by itself", "exit", exit.String(), "crashes", k.record.Crashes, "retry_in", wait)
 		k.board.post(func(s *State) {
-			s.Phase, s.PID, s.LastExit, s.Crashes = segue.InstanceBackOff, 0, &exit, k.record.Crashes
+			s.Phase, s.PID, s.LastExit, s.Crashes = segue.InstanceBackOff, 0, &last, k.record.Crashes
 			s.DroppedBytes = k.output.droppedBytes()
 		})
 		timer := time.NewTimer(wait)

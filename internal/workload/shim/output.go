@@ -110,7 +110,7 @@ func (o *output) drain() {
 			break
 		}
 	}
-	o.giveBack()
+	o.giveBack(punchBytes)
 	o.reserve()
 }
 
@@ -122,8 +122,8 @@ func (o *output) advance(offset int64) {
 	_, _ = o.cursor.WriteAt(text[:], 0) // without it the next shim repeats output; that is all
 }
 
-// giveBack returns the room of what was read to the file system.
-func (o *output) giveBack() {
+// giveBack returns the room of what was read to the file system, once it is at least so many bytes.
+func (o *output) giveBack(least int64) {
 	to := o.offset / blockBytes * blockBytes
 	if o.noPunch {
 		if o.offset >= truncateBytes {
@@ -131,7 +131,7 @@ func (o *output) giveBack() {
 		}
 		return
 	}
-	if to-o.punched < punchBytes {
+	if to-o.punched < least {
 		return
 	}
 	err := unix.Fallocate(int(o.spool.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, o.punched, to-o.punched)
@@ -144,13 +144,17 @@ func (o *output) giveBack() {
 	}
 }
 
-// reserve sees to it that the command's next writes find room.
+// reserve sees to it that the command's next writes find room. On a full disk that is the room of what was read.
 func (o *output) reserve() {
 	if o.noPunch || o.reserved-o.offset > reserveBytes/2 {
 		return
 	}
-	if unix.Fallocate(int(o.spool.Fd()), unix.FALLOC_FL_KEEP_SIZE, o.offset, reserveBytes) == nil {
-		o.reserved = o.offset + reserveBytes
+	for size := int64(reserveBytes); o.offset+size > o.reserved && size >= blockBytes; size /= 2 {
+		if unix.Fallocate(int(o.spool.Fd()), unix.FALLOC_FL_KEEP_SIZE, o.offset, size) == nil {
+			o.reserved = o.offset + size
+			return
+		}
+		o.giveBack(blockBytes)
 	}
 }
 
