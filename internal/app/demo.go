@@ -131,7 +131,7 @@ func (d *demo) prepare(ctx context.Context) error {
 func (d *demo) shorten(text []byte) []byte {
 	for _, change := range [...][2]string{
 		{"127.0.0.1:8080", d.address},
-		{"drain: {within: 30s}", "drain: {within: 3s}"},
+		{"drain: {within: 30s}", "drain: {within: 3s, spread: 1s}"},
 		{"bake: 30s", "bake: 12s"},
 		{"file:shop.db", "file:" + filepath.Join(d.folder, "shop.db")},
 		{"  rate: 50/s\n", "  rate: 60/s\n  before: 3s\n  after: 3s\n"},
@@ -241,6 +241,16 @@ func (d *demo) clean(ctx context.Context) error {
 		return fmt.Errorf("end demonstration in %s: %w", d.folder, err)
 	}
 	return os.RemoveAll(d.folder)
+}
+
+// StopDemo ends a demonstration that was kept, and removes its folder.
+func StopDemo(ctx context.Context, folder string) error {
+	state := State(filepath.Join(folder, ".segue"))
+	if _, err := os.Stat(filepath.Join(folder, "segue.yaml")); err != nil || !strings.Contains(filepath.Base(folder), "segue-demo-") {
+		return segue.Errorf(segue.KindNotFound, "%s holds no demonstration", folder).WithHint("`segue demo --keep` says the folder that it leaves")
+	}
+	d := &demo{folder: folder, state: state}
+	return d.clean(ctx)
 }
 
 // moduleRoot finds Segue's source: from the present folder upward, else from the program's own.

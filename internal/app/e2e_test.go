@@ -30,7 +30,7 @@ func TestE2ERollThereAndBackLosesNothing(t *testing.T) {
 		}
 	}
 	for _, end := range report.WebSockets.Closes {
-		if !end.ByClient && end.AgeSeconds < 4 {
+		if !end.ByClient && end.AgeSeconds < 2.9 {
 			t.Errorf("a WebSocket on %s was closed %.1f s after it was opened: before the deadline", end.Server, end.AgeSeconds)
 		}
 	}

@@ -37,13 +37,13 @@ func TestE2EBadInputIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 		{name: "a release that does not exist", release: "v9", code: 2, words: []string{"v9"}},
 		{
 			name: "broken YAML and unknown keys, all at once", release: "v1", code: 2,
-			before: func() { r.edit("drain: {within: 6s}", "drian: {within: 6}") },
+			before: func() { r.edit("drain: {within: 3s, spread: 1s}", "drian: {within: 6}") },
 			words:  []string{"segue.yaml:", "drian", "did you mean", "drain"},
 		},
 		{
 			name: "a port in use", release: "v1", code: 1,
 			before: func() {
-				r.edit("drian: {within: 6}", "drain: {within: 6s}")
+				r.edit("drian: {within: 6}", "drain: {within: 3s, spread: 1s}")
 				listener, err := net.Listen("tcp", r.address)
 				if err != nil {
 					t.Fatal(err)
@@ -116,7 +116,7 @@ func TestE2EThirdReleaseIsRefusedReplacedOrQueued(t *testing.T) {
 
 func TestE2EServerThatNeverDrainsIsCutAtTheDeadline(t *testing.T) {
 	r := newRig(t, 2, "v1 STREAM_TIME=10m", "v2")
-	r.edit("drain: {within: 6s}", "drain: {within: 2s}")
+	r.edit("within: 3s", "within: 2s")
 	r.edit("STREAM_TIME: 5s", "X: y")
 	r.must(0, "deploy", "v1", "--yes")
 	config := r.mixed(50, 0)

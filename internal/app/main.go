@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
 
@@ -31,6 +30,14 @@ func Main(ctx context.Context, args []string, stdio Stdio) int {
 			}
 			return client, client.Close, nil
 		},
+		Running: func(ctx context.Context, path string) (api.Controller, func(), error) {
+			client := api.NewUnixClient(State(path).Socket())
+			if _, err := client.Status(ctx); err != nil {
+				client.Close()
+				return nil, nil, err
+			}
+			return client, client.Close, nil
+		},
 		Serve: func(ctx context.Context, o cli.ServeOptions) error {
 			state, err := OpenState(o.State)
 			if err != nil {
@@ -49,8 +56,12 @@ func Main(ctx context.Context, args []string, stdio Stdio) int {
 		},
 		Shim: shim.Run,
 		Demo: func(ctx context.Context, o cli.DemoOptions) error {
+			if o.Stop != "" {
+				return StopDemo(ctx, o.Stop)
+			}
 			return Demo(ctx, DemoOptions{JSON: o.JSON, Keep: o.Keep, Out: o.Out, Err: o.Err})
 		},
+		Checks: checks(),
 		Getenv: os.Getenv, LookupEnv: os.LookupEnv,
 		IsTerminal: isTerminal,
 		Interrupts: func() (<-chan os.Signal, func()) {
@@ -66,5 +77,3 @@ func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(file.Fd()))
 }
-
-var _ io.Writer = (*os.File)(nil)

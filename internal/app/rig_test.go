@@ -58,7 +58,7 @@ services:
       env: {LEDGER: %s, STREAM_TIME: 5s}
       ready: {http: /readyz, within: 20s}
       stop: {grace: 10s}
-    balancer: {driver: embedded, listen: %q, drain: {within: 6s}}
+    balancer: {driver: embedded, listen: %q, drain: {within: 3s, spread: 1s}}
     strategy: {kind: rolling, batches: [1, 50%%, 100%%], bake: 3s}
 `, servers, r.ledger(), r.address))
 	var err error

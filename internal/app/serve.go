@@ -60,7 +60,7 @@ func Serve(ctx context.Context, options ServeOptions) error {
 		Judges: func(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
 			return []judge.Judge{limits.New(settings.Limits)}
 		},
-		Configure: configure, Witness: newWitness(options.Logger), Logger: options.Logger,
+		Configure: configure, Checks: checks(), Witness: newWitness(options.Logger), Logger: options.Logger,
 		Background: options.Background, Stop: stop,
 	})
 	group, ctx := errgroup.WithContext(ctx)

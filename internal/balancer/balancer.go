@@ -37,7 +37,7 @@ type Driver interface {
 	// InFlight counts what a backend still has to do.
 	InFlight(ctx context.Context, id segue.InstanceID) (InFlight, error)
 
-	// CloseLong closes a drained backend's long connections one by one, spread over a time with jitter, each properly. It
+	// CloseLong closes a drained backend's long connections one by one, spread over a time with jitter (0: the driver's own), each properly. It
 	// returns when all are closed, with their number. KindUnsupported where the driver cannot.
 	CloseLong(ctx context.Context, id segue.InstanceID, spread time.Duration) (closed int, err error)
 

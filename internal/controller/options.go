@@ -51,6 +51,8 @@ type Options struct {
 	Judges func(settings segue.Service, candidate segue.ReleaseName) []judge.Judge
 	// Configure gives what is stored of a service, out of the project's file.
 	Configure func(project *spec.Project, service spec.Service, release segue.ReleaseName) (Config, error)
+	// Checks find faults of a project's file that only drivers and the witness can know.
+	Checks []func(*spec.Project) []spec.Complaint
 	// Witness makes the witness of one rollout from the stored block; nil when there is none.
 	Witness func(block json.RawMessage, releases func() []segue.ReleaseName) (Witness, error)
 	Logger  *slog.Logger

@@ -81,7 +81,7 @@ func (c *Controller) drain(ctx context.Context, job job) (*segue.Outcome, error)
 		return nil, err
 	}
 	if !empty {
-		if err := c.closeRest(ctx, job, within, outcome); err != nil {
+		if err := c.closeRest(ctx, job, outcome); err != nil {
 			return nil, err
 		}
 	}
@@ -113,11 +113,11 @@ func (c *Controller) awaitEmpty(ctx context.Context, job job, deadline time.Time
 }
 
 // closeRest is the end of a drain whose deadline has passed.
-func (c *Controller) closeRest(ctx context.Context, job job, within time.Duration, outcome *segue.Outcome) error {
+func (c *Controller) closeRest(ctx context.Context, job job, outcome *segue.Outcome) error {
 	outcome.Deadline = true
 	balancer, id := job.service.balancer, job.step.Instance
 	if balancer.Capabilities().ClosesLong {
-		closed, err := balancer.CloseLong(ctx, id, min(5*time.Second, within/4))
+		closed, err := balancer.CloseLong(ctx, id, 0)
 		if err != nil {
 			return fmt.Errorf("close long connections of %s: %w", job.step.Server, err)
 		}

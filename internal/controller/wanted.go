@@ -19,7 +19,7 @@ type wanted struct {
 // wanted reads the project file and finds out which services are meant, in the file's order.
 func (c *Controller) wanted(ctx context.Context, req operator.DeployRequest) ([]wanted, error) {
 	project, err := spec.Parse([]byte(req.Project.Text), spec.Options{
-		File: req.Project.File, Dir: req.Project.Dir,
+		File: req.Project.File, Dir: req.Project.Dir, Checks: c.options.Checks,
 		Lookup: func(name string) (string, bool) {
 			value, ok := req.Project.Variables[name]
 			return value, ok

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/segue-deploy/segue"
@@ -168,9 +170,9 @@ func embeddedOptions(service spec.Service) embedded.Options {
 		Hold: embedded.Hold{Off: block.Hold.Off, MaxWait: embedded.Duration(block.Hold.Within), Queue: block.Hold.Queue},
 		Health: embedded.Health{
 			Path: block.Health.HTTP, Interval: embedded.Duration(block.Health.Every), Timeout: embedded.Duration(block.Health.Timeout),
-			Fall: block.Health.Fall, Rise: block.Health.Rise,
+			Fall: block.Health.Fall, Rise: block.Health.Rise, Failures: block.Health.Failures,
 		},
-		Drain:   embedded.Drain{Within: embedded.Duration(block.Drain.Within)},
+		Drain:   embedded.Drain{Within: embedded.Duration(block.Drain.Within), Spread: embedded.Duration(block.Drain.Spread)},
 		Backend: embedded.Backend{H2C: block.BackendH2C, HeaderTimeout: embedded.Duration(block.Limits.HeaderTimeout)},
 		Limits: embedded.Limits{
 			Connections: block.Limits.Connections, ConnectionsPerIP: block.Limits.ConnectionsPerIP,
@@ -182,4 +184,33 @@ func embeddedOptions(service spec.Service) embedded.Options {
 		options.TLS = &embedded.TLS{Certificate: block.TLS.Cert, Key: block.TLS.Key}
 	}
 	return options
+}
+
+// Check finds the faults of a project's driver blocks, by their place in the file.
+func Check(project *spec.Project) []spec.Complaint {
+	var complaints []spec.Complaint
+	for _, service := range project.Services {
+		if service.Process == nil {
+			continue
+		}
+		for _, fault := range processConfig(project, service, "").Faults() {
+			complaints = append(complaints, spec.Complaint{
+				Path: fmt.Sprintf("services.%s.workload%s", service.Name, dotted(fault.Path)), Message: fault.Message, Hint: fault.Hint,
+			})
+		}
+	}
+	return complaints
+}
+
+// dotted writes a path as complaints have it: ".ready.command[1]".
+func dotted(path []string) string {
+	var text strings.Builder
+	for _, part := range path {
+		if _, err := strconv.Atoi(part); err == nil {
+			fmt.Fprintf(&text, "[%s]", part)
+			continue
+		}
+		text.WriteString("." + part)
+	}
+	return text.String()
 }

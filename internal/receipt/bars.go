@@ -174,8 +174,12 @@ func (t *text) legend() string {
 		kind segue.StepKind
 		word string
 	}{
-		{segue.StepDrain, "drain"}, {segue.StepStop, "stop"}, {segue.StepStart, "boot"}, {segue.StepAdmit, "admit"},
-		{segue.StepObserve, "observe"}, {segue.StepApprove, "wait"},
+		{segue.StepDrain, "drain"},
+		{segue.StepStop, "stop"},
+		{segue.StepStart, "boot"},
+		{segue.StepAdmit, "admit"},
+		{segue.StepObserve, "observe"},
+		{segue.StepApprove, "wait"},
 	}
 	var parts []string
 	failed := false

@@ -110,7 +110,7 @@ func TestWhatWasNotMeasuredIsNotZero(t *testing.T) {
 
 func TestAnObservationThatWasPromotedPastEndsWithTheOrder(t *testing.T) {
 	s := newScenario(t)
-	s.open(2, rolling(1, 2, "v1", "v2", segue.GoalForward))
+	s.open(2, rolling(2, "v1", "v2", segue.GoalForward))
 	s.upgrade(1, 1, time.Second)
 	s.wait(3 * time.Second)
 	promoted := s.now
@@ -125,7 +125,7 @@ func TestAnObservationThatWasPromotedPastEndsWithTheOrder(t *testing.T) {
 
 func TestAHoldAfterAFailedGateIsTheWaitForAPerson(t *testing.T) {
 	s := newScenario(t)
-	s.open(2, rolling(1, 2, "v1", "v2", segue.GoalForward))
+	s.open(2, rolling(2, "v1", "v2", segue.GoalForward))
 	s.upgrade(1, 1, time.Second)
 	s.wait(3 * time.Second)
 	s.add(segue.Event{Kind: segue.EventVerdict, Step: 6, Verdict: verdict(s.now, segue.RulingFail, 1)})
@@ -145,7 +145,7 @@ func TestAHoldAfterAFailedGateIsTheWaitForAPerson(t *testing.T) {
 
 func TestStepsSideBySideAreCountedAlongTheLongestChain(t *testing.T) {
 	s := newScenario(t)
-	plan := rolling(1, 1, "v1", "v2", segue.GoalForward)
+	plan := rolling(1, "v1", "v2", segue.GoalForward)
 	plan.Steps = nil
 	for i := 1; i <= 3; i++ {
 		plan.Steps = append(plan.Steps, segue.Step{ID: segue.StepID(i), Kind: segue.StepDrain, Server: server(i)})
@@ -166,7 +166,7 @@ func TestStepsSideBySideAreCountedAlongTheLongestChain(t *testing.T) {
 
 func TestARunningStepIsShownWhileTheRolloutGoesOn(t *testing.T) {
 	s := newScenario(t)
-	s.open(2, rolling(1, 2, "v1", "v2", segue.GoalForward))
+	s.open(2, rolling(2, "v1", "v2", segue.GoalForward))
 	s.upgrade(1, 1, time.Second)
 	in := s.input(segue.PhaseObserving, "observing web-1")
 	in.Now = s.now.Add(4 * time.Second)
@@ -180,7 +180,7 @@ func TestARunningStepIsShownWhileTheRolloutGoesOn(t *testing.T) {
 func TestManyServersStayOneScreen(t *testing.T) {
 	const servers = 60
 	s := newScenario(t)
-	s.open(servers, rolling(1, servers, "v1", "v2", segue.GoalForward))
+	s.open(servers, rolling(servers, "v1", "v2", segue.GoalForward))
 	s.upgrade(1, 1, 200*time.Millisecond)
 	s.done(6, segue.Outcome{})
 	for i := 2; i <= servers; i++ {

@@ -152,7 +152,7 @@ func (t *text) users() []string {
 	}
 	rows := []string{
 		sessions + fmt.Sprintf(" · moved to another server %.1f times on average, %s at most", w.MovesMean, count(w.MovesMax)),
-		count(w.Requests) + " requests of its own · " + failed + countsText(w.Failures, " (", ")"),
+		count(w.Requests) + " requests of its own · " + failed + countsText(w.Failures, " ("),
 	}
 	if w.Writes.Made+w.Writes.Lost+w.Writes.Doubled > 0 {
 		writes := fmt.Sprintf("%s: %s read back, ", plural(w.Writes.Made, "write"), count(w.Writes.Verified))
@@ -170,14 +170,14 @@ func (t *text) users() []string {
 		for _, n := range w.Sockets.Closed {
 			closed += n
 		}
-		row := fmt.Sprintf("%s: %s closed properly%s, ", plural(w.Sockets.Opened, "WebSocket"), count(closed), countsText(w.Sockets.Closed, " (code ", ")"))
+		row := fmt.Sprintf("%s: %s closed properly%s, ", plural(w.Sockets.Opened, "WebSocket"), count(closed), countsText(w.Sockets.Closed, " (code "))
 		rows = append(rows, row+t.cut(w.Sockets.Cut))
 	}
 	return rows
 }
 
-// countsText writes counts by name, the largest first; "" when there are none.
-func countsText(counts map[string]int64, open, end string) string {
+// countsText writes counts by name in parentheses that begin with open, the largest first; "" when there are none.
+func countsText(counts map[string]int64, open string) string {
 	names := slices.Sorted(maps.Keys(counts))
 	slices.SortStableFunc(names, func(a, b string) int { return int(counts[b] - counts[a]) })
 	var parts []string
@@ -187,7 +187,7 @@ func countsText(counts map[string]int64, open, end string) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return open + strings.Join(parts, ", ") + end
+	return open + strings.Join(parts, ", ") + ")"
 }
 
 func (t *text) times() []string {

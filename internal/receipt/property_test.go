@@ -116,13 +116,17 @@ func (c *chaos) event() segue.Event {
 	}
 	plan := c.plan()
 	event.Plan = &plan
-	event.Opening = &segue.Opening{Stable: segue.Release{Name: c.release()}, Candidate: segue.Release{Name: c.release()}, Plan: c.plan(),
+	event.Opening = &segue.Opening{
+		Stable: segue.Release{Name: c.release()}, Candidate: segue.Release{Name: c.release()}, Plan: c.plan(),
 		Queued: rapid.IntRange(0, 5).Draw(c.T, "queued") == 0,
-		Fleet:  segue.Fleet{Slots: []segue.Slot{{Server: segue.Server{Name: c.server()}, Instance: segue.Instance{ID: "a", Server: "web-1", Release: c.release()}}}}}
+		Fleet:  segue.Fleet{Slots: []segue.Slot{{Server: segue.Server{Name: c.server()}, Instance: segue.Instance{ID: "a", Server: "web-1", Release: c.release()}}}},
+	}
 	event.Outcome = &segue.Outcome{Unavoidable: c.duration("unavoidable"), InFlight: int(c.number("cut")), LongClosed: int(c.number("closed"))}
 	event.Failure = &segue.Failure{Message: "bad"}
-	event.Verdict = &segue.Verdict{Ruling: rapid.SampledFrom([]segue.Ruling{"", segue.RulingPass, segue.RulingFail}).Draw(c.T, "ruling"),
-		Final: rapid.Bool().Draw(c.T, "final"), Findings: []segue.Finding{{Judge: "errors", Value: 1}}}
+	event.Verdict = &segue.Verdict{
+		Ruling: rapid.SampledFrom([]segue.Ruling{"", segue.RulingPass, segue.RulingFail}).Draw(c.T, "ruling"),
+		Final:  rapid.Bool().Draw(c.T, "final"), Findings: []segue.Finding{{Judge: "errors", Value: 1}},
+	}
 	event.Order = &segue.Order{Verb: rapid.SampledFrom([]segue.Verb{segue.VerbPause, segue.VerbResume, segue.VerbPromote, segue.VerbApprove}).Draw(c.T, "verb")}
 	event.Data, _ = json.Marshal(c.sample())
 	return event

@@ -50,8 +50,8 @@ func instance(i int, release segue.ReleaseName) segue.InstanceID {
 	return segue.InstanceID(fmt.Sprintf("web-%d.%s.7", i, release))
 }
 
-// rolling is the plan that takes servers first to last from one release to another, one at a time, and observes after the first.
-func rolling(first, last int, from, to segue.ReleaseName, goal segue.Goal) segue.Plan {
+// rolling is the plan that takes the first so many servers from one release to another, one at a time, and observes after the first.
+func rolling(last int, from, to segue.ReleaseName, goal segue.Goal) segue.Plan {
 	p := segue.Plan{Service: "web", Strategy: segue.Rolling, Goal: goal, From: from, To: to, MinReady: 2, Batches: 2}
 	add := func(step segue.Step) {
 		step.ID = segue.StepID(len(p.Steps) + 1)
@@ -60,9 +60,9 @@ func rolling(first, last int, from, to segue.ReleaseName, goal segue.Goal) segue
 		}
 		p.Steps = append(p.Steps, step)
 	}
-	for i := first; i <= last; i++ {
+	for i := 1; i <= last; i++ {
 		group, batch := string(server(i)), 1
-		if i > first {
+		if i > 1 {
 			batch = 2
 		}
 		at := segue.Step{Group: group, Batch: batch, Server: server(i)}
@@ -74,7 +74,7 @@ func rolling(first, last int, from, to segue.ReleaseName, goal segue.Goal) segue
 			}
 			add(step)
 		}
-		if i == first && goal == segue.GoalForward {
+		if i == 1 && goal == segue.GoalForward {
 			add(segue.Step{Kind: segue.StepObserve, Batch: 1, For: 10 * time.Second})
 		}
 	}
@@ -246,8 +246,9 @@ func verdict(at time.Time, ruling segue.Ruling, value float64) *segue.Verdict {
 
 // clean is a rollout in which all goes well.
 func clean(t *testing.T) Input {
+	t.Helper()
 	s := newScenario(t)
-	s.open(4, rolling(1, 4, "v1", "v2", segue.GoalForward))
+	s.open(4, rolling(4, "v1", "v2", segue.GoalForward))
 	s.sample(LabelOpen)
 	s.traffic(1000, 2*time.Millisecond)
 	s.wait(5 * time.Second)
@@ -277,8 +278,9 @@ func clean(t *testing.T) Input {
 
 // broken is a rollout whose candidate answers with errors: the first server is taken back.
 func broken(t *testing.T) Input {
+	t.Helper()
 	s := newScenario(t)
-	s.open(4, rolling(1, 4, "v1", "v2", segue.GoalForward))
+	s.open(4, rolling(4, "v1", "v2", segue.GoalForward))
 	s.sample(LabelOpen)
 	s.traffic(1000, 2*time.Millisecond)
 	s.wait(2 * time.Second)
@@ -304,7 +306,7 @@ func broken(t *testing.T) Input {
 	s.add(segue.Event{Kind: segue.EventStepFailed, PlanNumber: 1, Step: 6, Attempt: 1, Failure: &segue.Failure{
 		Kind: segue.KindUnhealthy, Message: "errors: 2.1 % of the answers of v2 failed, limit 1 %",
 	}})
-	back := rolling(1, 1, "v2", "v1", segue.GoalBack)
+	back := rolling(1, "v2", "v1", segue.GoalBack)
 	s.replan(back)
 	s.wait(10 * time.Millisecond)
 	s.upgrade(1, 1, 1500*time.Millisecond)
@@ -316,8 +318,9 @@ func broken(t *testing.T) Input {
 
 // awkward is under way, was paused and approved, its balancer was started again, its witness is missing, and its texts are hostile.
 func awkward(t *testing.T) Input {
+	t.Helper()
 	s := newScenario(t)
-	plan := rolling(1, 3, "v1", "v2", segue.GoalForward)
+	plan := rolling(3, "v1", "v2", segue.GoalForward)
 	plan.Notes = []string{`worker: unchanged <script>alert("x")</script>`}
 	plan.Steps[5].Kind = segue.StepApprove
 	s.open(3, plan)

@@ -108,40 +108,43 @@ func (b *builder) findServers() {
 	if b.opening == nil {
 		return
 	}
-	var servers []segue.Server
-	for _, slot := range b.opening.Fleet.Slots {
-		servers = append(servers, slot.Server)
-	}
-	for _, extra := range append(slices.Clone(b.opening.Settings.Servers), b.joined...) {
-		if !slices.ContainsFunc(servers, func(s segue.Server) bool { return s.Name == extra.Name }) {
-			servers = append(servers, extra)
-		}
-	}
 	window := interval{b.r.Started, b.r.Ended}
 	for id := range b.downs {
 		b.endDown(id, window.to)
 	}
+	spans := map[segue.ServerName][]Span{}
 	byRelease := map[segue.ReleaseName][]interval{}
-	for _, server := range servers {
-		row := Server{Name: server.Name, Partition: server.Partition}
-		for _, l := range b.lives {
-			if l.server != server.Name {
-				continue
-			}
-			span := Span{Release: l.release, From: latest(l.from, window.from), To: cmp.Or(l.to, window.to)}
-			if span.To.After(span.From) {
-				row.Spans = append(row.Spans, span)
-				byRelease[l.release] = append(byRelease[l.release], interval{span.From, span.To})
-			}
+	for _, l := range b.lives {
+		span := Span{Release: l.release, From: latest(l.from, window.from), To: cmp.Or(l.to, window.to)}
+		if span.To.After(span.From) {
+			spans[l.server] = append(spans[l.server], span)
+			byRelease[l.release] = append(byRelease[l.release], interval{span.From, span.To})
 		}
-		for _, down := range b.downSpans {
-			if l := b.instances[down.id]; l != nil && l.server == server.Name && down.to.After(down.from) {
-				row.Spans = append(row.Spans, Span{Release: l.release, From: down.from, To: down.to, Down: true})
-			}
+	}
+	for _, down := range b.downSpans {
+		if l := b.instances[down.id]; l != nil && down.to.After(down.from) {
+			spans[l.server] = append(spans[l.server], Span{Release: l.release, From: down.from, To: down.to, Down: true})
 		}
-		b.r.Servers = append(b.r.Servers, row)
+	}
+	for _, server := range b.servers() {
+		b.r.Servers = append(b.r.Servers, Server{Name: server.Name, Partition: server.Partition, Spans: spans[server.Name]})
 	}
 	b.r.Time.Mixed = Seconds(mixed(window, byRelease))
+}
+
+// servers lists the servers that the rollout began with, that are configured, and that joined, each once.
+func (b *builder) servers() []segue.Server {
+	var all []segue.Server
+	for _, slot := range b.opening.Fleet.Slots {
+		all = append(all, slot.Server)
+	}
+	all = append(append(all, b.opening.Settings.Servers...), b.joined...)
+	seen := map[segue.ServerName]bool{}
+	return slices.DeleteFunc(all, func(s segue.Server) bool {
+		had := seen[s.Name]
+		seen[s.Name] = true
+		return had
+	})
 }
 
 // mixed is how long more than one release ran.

@@ -17,6 +17,8 @@ type planRecord struct {
 	// until is when another plan came; zero for the last one.
 	until time.Time
 	steps map[segue.StepID]*stepRecord
+	// groups says when the first step of each group was begun, of those that have ended.
+	groups map[string]time.Time
 }
 
 // stepRecord is what entries say of a step. started is worked out: the journal keeps ends.
@@ -36,7 +38,7 @@ type stepRecord struct {
 }
 
 func newPlanRecord(plan segue.Plan, number int, at time.Time) *planRecord {
-	p := &planRecord{plan: plan, number: number, at: at, steps: make(map[segue.StepID]*stepRecord, len(plan.Steps))}
+	p := &planRecord{plan: plan, number: number, at: at, steps: make(map[segue.StepID]*stepRecord, len(plan.Steps)), groups: map[string]time.Time{}}
 	for _, step := range plan.Steps {
 		p.steps[step.ID] = &stepRecord{Step: step}
 	}
@@ -147,7 +149,7 @@ func (b *builder) findStart(p *planRecord, s *stepRecord) {
 			start = latest(start, before.ended)
 		}
 	}
-	if !b.groupBegun(p, s, start) {
+	if !p.groupBegun(s, start) {
 		for _, wait := range b.waits {
 			if wait.contains(start) {
 				start = wait.to
@@ -155,8 +157,9 @@ func (b *builder) findStart(p *planRecord, s *stepRecord) {
 		}
 	}
 	s.started = start
-	if !s.ended.IsZero() && s.started.After(s.ended) {
-		s.started = s.ended
+	if !s.ended.IsZero() {
+		s.started = earliest(s.started, s.ended)
+		p.groups[s.Group] = earliest(p.groups[s.Group], s.started)
 	}
 	s.timed, s.visiting = true, false
 }
@@ -180,16 +183,9 @@ func (b *builder) begun() time.Time {
 }
 
 // groupBegun says whether a step of the same group was begun before: then it goes on through a pause.
-func (b *builder) groupBegun(p *planRecord, s *stepRecord, at time.Time) bool {
-	if s.Group == "" {
-		return false
-	}
-	for _, other := range p.steps {
-		if other != s && other.Group == s.Group && other.timed && !other.ended.IsZero() && other.started.Before(at) {
-			return true
-		}
-	}
-	return false
+func (p *planRecord) groupBegun(s *stepRecord, at time.Time) bool {
+	begun := p.groups[s.Group]
+	return s.Group != "" && !begun.IsZero() && begun.Before(at)
 }
 
 // findRunning finds the steps of a plan that have no outcome and were begun all the same.
@@ -197,10 +193,7 @@ func (b *builder) findRunning(p *planRecord) {
 	last := p.until.IsZero()
 	for _, step := range p.plan.Steps {
 		s := p.steps[step.ID]
-		if s.status != "" || !slices.ContainsFunc(s.After, p.open) && s.started.After(b.r.Ended) {
-			continue
-		}
-		if slices.ContainsFunc(s.After, p.open) {
+		if s.status != "" || s.started.After(b.r.Ended) || slices.ContainsFunc(s.After, p.open) {
 			continue
 		}
 		watching := s.Kind == segue.StepObserve || s.Kind == segue.StepApprove
@@ -219,7 +212,7 @@ func (b *builder) working(p *planRecord, s *stepRecord) bool {
 	case segue.PhaseQueued:
 		return false
 	case segue.PhasePaused, segue.PhaseHeld:
-		return s.Kind == segue.StepApprove || b.groupBegun(p, s, s.started)
+		return s.Kind == segue.StepApprove || p.groupBegun(s, s.started)
 	default:
 		return b.opening != nil
 	}

@@ -106,6 +106,9 @@ func newView(r Receipt) view {
 	if r.By != "" {
 		v.Meta = append(v.Meta, "by "+r.By)
 	}
+	if more := len(r.Steps) - stepsShown; more > 0 {
+		v.Notes = append(slices.Clone(v.Notes), fmt.Sprintf("%s are in the JSON", plural(int64(more), "further step")))
+	}
 	v.Time, v.TimeText = timeParts(r)
 	v.addFailures(r)
 	for _, o := range r.Orders {

@@ -8,8 +8,11 @@ import (
 	"github.com/segue-deploy/segue"
 )
 
-// listedShown bounds the single failures that the page shows.
-const listedShown = 50
+const (
+	// listedShown bounds the single failures that the page shows, stepsShown the steps.
+	listedShown = 50
+	stepsShown  = 1000
+)
 
 // addFailures puts in the failures, by group and one by one, and what the witness found.
 func (v *view) addFailures(r Receipt) {
@@ -55,7 +58,7 @@ func userFacts(r Receipt) []fact {
 		facts = append(facts,
 			fact{"Sessions", fmt.Sprintf("%d kept, %d lost", w.SessionsKept, w.SessionsLost), goodOrBad(w.SessionsLost > 0)},
 			fact{"Moves to another server", fmt.Sprintf("%.1f on average, %d at most", w.MovesMean, w.MovesMax), ""},
-			fact{"Requests of the witness", count(w.Requests) + ", " + count(w.Failed) + " failed" + countsText(w.Failures, " (", ")"), goodOrBad(w.Failed > 0)})
+			fact{"Requests of the witness", count(w.Requests) + ", " + count(w.Failed) + " failed" + countsText(w.Failures, " ("), goodOrBad(w.Failed > 0)})
 		if w.Writes.Made+w.Writes.Lost+w.Writes.Doubled > 0 {
 			text := fmt.Sprintf("%s made, %s read back, %s lost, %s applied twice", count(w.Writes.Made), count(w.Writes.Verified),
 				count(w.Writes.Lost), count(w.Writes.Doubled))
@@ -66,7 +69,7 @@ func userFacts(r Receipt) []fact {
 		}
 		if w.Sockets.Opened > 0 {
 			text := fmt.Sprintf("%s opened, %s closed properly%s, %s cut", count(w.Sockets.Opened), count(total(w.Sockets.Closed)),
-				countsText(w.Sockets.Closed, " (code ", ")"), count(w.Sockets.Cut))
+				countsText(w.Sockets.Closed, " (code "), count(w.Sockets.Cut))
 			facts = append(facts, fact{"WebSockets of the witness", text, goodOrBad(w.Sockets.Cut > 0)})
 		}
 	} else {
@@ -86,7 +89,7 @@ func userFacts(r Receipt) []fact {
 
 func stepRows(r Receipt) []stepRow {
 	var rows []stepRow
-	for _, s := range r.Steps {
+	for _, s := range first(r.Steps, stepsShown) {
 		row := stepRow{
 			Number: strconv.Itoa(int(s.ID)), Title: s.title(), Status: string(s.Status), Duration: s.Duration.String(),
 			Unavoidable: s.Unavoidable.String(), Overhead: s.Overhead.String(), Attempts: s.Attempts, Note: s.Note,

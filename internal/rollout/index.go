@@ -20,6 +20,9 @@ type index struct {
 	// open lists, in order, the waiting steps with nothing before them; running those that were handed out.
 	open    []int
 	running map[int]struct{}
+	// watching counts those of the running steps that change nothing (observe, approve); approving the latter.
+	watching  int
+	approving int
 	// left counts the steps that are not over.
 	left  int
 	begun map[string]bool
@@ -51,7 +54,7 @@ func (s *State) indexPlan() {
 	x.pending = make([]int32, len(steps))
 	x.nextAt = make([]int32, len(steps)+1)
 	x.running, x.begun, x.stops = map[int]struct{}{}, map[string]bool{}, map[segue.InstanceID]bool{}
-	x.open, x.left = nil, 0
+	x.open, x.left, x.watching, x.approving = nil, 0, 0, 0
 	edges := 0
 	for _, step := range steps {
 		for _, before := range step.After {
@@ -94,7 +97,7 @@ func (s *State) indexStep(i int, step segue.Step) {
 		}
 	case StepRunning:
 		x.left++
-		x.running[i] = struct{}{}
+		x.run(i, step.Kind)
 		if step.Kind == segue.StepStop {
 			x.stops[step.Instance] = true
 		}
@@ -110,6 +113,31 @@ func (s *State) indexStep(i int, step segue.Step) {
 func satisfied(plan segue.Plan, step StepState) bool {
 	return step.Status == StepDone || step.Status == StepSkipped || step.Status == StepFailed && plan.Goal != segue.GoalForward
 }
+
+// run counts a step in as running, rest counts it out again.
+func (x *index) run(i int, kind segue.StepKind) {
+	x.running[i] = struct{}{}
+	x.tell(kind, +1)
+}
+
+func (x *index) rest(i int, kind segue.StepKind) {
+	if _, running := x.running[i]; running {
+		delete(x.running, i)
+		x.tell(kind, -1)
+	}
+}
+
+func (x *index) tell(kind segue.StepKind, sign int) {
+	if watching(kind) {
+		x.watching += sign
+	}
+	if kind == segue.StepApprove {
+		x.approving += sign
+	}
+}
+
+// busy counts the running steps that change something.
+func (x *index) busy() int { return len(x.running) - x.watching }
 
 // after lists the steps behind step i.
 func (x *index) after(i int) []int32 { return x.next[x.nextAt[i]:x.nextAt[i+1]] }

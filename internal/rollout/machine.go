@@ -130,13 +130,8 @@ func (m *machine) settle() {
 
 // turn gives the present plan up for a fresh one when that is wanted and nothing is in the way any more.
 func (m *machine) turn() bool {
-	if m.Turn == TurnNone {
+	if m.Turn == TurnNone || m.index.busy() > 0 {
 		return false
-	}
-	for i := range m.index.running {
-		if !watching(m.Plan.Steps[i].Kind) {
-			return false
-		}
 	}
 	for _, i := range m.sortedRunning() {
 		m.keepBake(i)
@@ -199,26 +194,15 @@ func (m *machine) end() {
 
 // phase derives where a rollout that goes on stands.
 func (m *machine) phase() segue.Phase {
-	busy, observing := false, false
-	for i := range m.index.running {
-		switch m.Plan.Steps[i].Kind {
-		case segue.StepObserve:
-			observing = true
-		case segue.StepApprove:
-			return segue.PhaseHeld
-		default:
-			busy = true
-		}
-	}
-	busy = busy || m.Planning
+	busy := m.Planning || m.index.busy() > 0
 	switch {
 	case m.Goal == segue.GoalBack:
 		return segue.PhaseRollingBack
-	case m.Held != HoldNone:
+	case m.Held != HoldNone || m.index.approving > 0:
 		return segue.PhaseHeld
 	case m.Paused && !busy:
 		return segue.PhasePaused
-	case observing && !busy:
+	case m.index.watching > 0 && !busy:
 		return segue.PhaseObserving
 	default:
 		return segue.PhaseProgressing

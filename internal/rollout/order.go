@@ -74,6 +74,9 @@ func (m *machine) release(reason string) {
 // waitingFor finds the step that a person can end: an approve or observe step that runs, a finalize step that is held back.
 func (m *machine) waitingFor() (int, segue.StepKind) {
 	for i := range m.index.running {
+		if m.index.watching == 0 {
+			break
+		}
 		if kind := m.Plan.Steps[i].Kind; watching(kind) {
 			return i, kind
 		}

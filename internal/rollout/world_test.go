@@ -60,7 +60,10 @@ func (w *world) feed(event segue.Event) []rollout.Command {
 			w.pending = slices.DeleteFunc(w.pending, func(c rollout.Command) bool { return same(c, command) })
 			continue
 		}
-		w.pending = append(slices.DeleteFunc(w.pending, func(c rollout.Command) bool { return c.Kind == command.Kind && same(c, command) }), command)
+		if command.Attempt > 1 {
+			w.pending = slices.DeleteFunc(w.pending, func(c rollout.Command) bool { return c.Kind == command.Kind && same(c, command) })
+		}
+		w.pending = append(w.pending, command)
 	}
 	w.told(open)
 	return commands

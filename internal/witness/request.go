@@ -23,14 +23,14 @@ func (u *user) request(ctx context.Context, step Step, v values) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
-	body, kind, err := step.payload(v)
+	body, err := step.payload(v)
 	if err != nil {
 		return nil, err
 	}
 	method := step.Method
 	if method == "" {
 		method = http.MethodGet
-		if kind != "" || step.Body != "" {
+		if body.content != nil {
 			method = http.MethodPost
 		}
 	}
@@ -38,21 +38,27 @@ func (u *user) request(ctx context.Context, step Step, v values) (*http.Request,
 	if err != nil {
 		return nil, err
 	}
-	return newRequest(ctx, method, target, body, kind, headers)
+	return newRequest(ctx, method, target, body, headers)
 }
 
-func newRequest(ctx context.Context, method string, target *url.URL, body []byte, kind string, headers map[string]string) (*http.Request, error) {
+// payload is a request's body and its type; no body when content is nil.
+type payload struct {
+	content []byte
+	kind    string
+}
+
+func newRequest(ctx context.Context, method string, target *url.URL, body payload, headers map[string]string) (*http.Request, error) {
 	var reader io.Reader
-	if body != nil {
-		reader = bytes.NewReader(body)
+	if body.content != nil {
+		reader = bytes.NewReader(body.content)
 	}
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), reader)
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
 	request.Header.Set("User-Agent", userAgent)
-	if kind != "" {
-		request.Header.Set("Content-Type", kind)
+	if body.kind != "" {
+		request.Header.Set("Content-Type", body.kind)
 	}
 	for name, value := range headers {
 		request.Header.Set(name, value)
@@ -63,34 +69,34 @@ func newRequest(ctx context.Context, method string, target *url.URL, body []byte
 	return request, nil
 }
 
-// payload gives a step's body and its type; nil when there is none.
-func (s Step) payload(v values) (body []byte, kind string, err error) {
+// payload gives a step's body.
+func (s Step) payload(v values) (payload, error) {
 	switch {
 	case len(s.Form) > 0:
 		fields, err := fillAll(s.Form, v)
 		if err != nil {
-			return nil, "", err
+			return payload{}, err
 		}
 		form := url.Values{}
 		for name, value := range fields {
 			form.Set(name, value)
 		}
-		return []byte(form.Encode()), "application/x-www-form-urlencoded", nil
+		return payload{[]byte(form.Encode()), "application/x-www-form-urlencoded"}, nil
 	case s.JSON != nil:
 		filled, err := fillJSON(s.JSON, v)
 		if err != nil {
-			return nil, "", err
+			return payload{}, err
 		}
-		body, err = json.Marshal(filled)
+		content, err := json.Marshal(filled)
 		if err != nil {
-			return nil, "", fmt.Errorf("encode JSON body: %w", err)
+			return payload{}, fmt.Errorf("encode JSON body: %w", err)
 		}
-		return body, "application/json", nil
+		return payload{content, "application/json"}, nil
 	case s.Body != "":
 		text, err := parseTemplate(s.Body).fill(v, nil)
-		return []byte(text), "", err
+		return payload{content: []byte(text)}, err
 	}
-	return nil, "", nil
+	return payload{}, nil
 }
 
 // target resolves a path template against the base. Another site is refused: a captured link must not send the user's cookies or load elsewhere.
@@ -147,22 +153,22 @@ func (u *user) follow(ctx context.Context, step Step, request *http.Request) (*a
 
 // redirected makes the request that a browser sends after a redirect: with 307 and 308 the same again, else a GET.
 func redirected(ctx context.Context, request *http.Request, next *url.URL, status int) (*http.Request, error) {
-	var body []byte
-	method, kind := http.MethodGet, ""
+	var body payload
+	method := http.MethodGet
 	if request.Method == http.MethodHead {
 		method = http.MethodHead
 	}
 	if status == http.StatusTemporaryRedirect || status == http.StatusPermanentRedirect {
-		method, kind = request.Method, request.Header.Get("Content-Type")
+		method, body.kind = request.Method, request.Header.Get("Content-Type")
 		if request.GetBody != nil {
 			again, err := request.GetBody()
 			if err != nil {
 				return nil, fmt.Errorf("send body again: %w", err)
 			}
-			if body, err = io.ReadAll(again); err != nil {
+			if body.content, err = io.ReadAll(again); err != nil {
 				return nil, fmt.Errorf("send body again: %w", err)
 			}
 		}
 	}
-	return newRequest(ctx, method, next, body, kind, nil)
+	return newRequest(ctx, method, next, body, nil)
 }

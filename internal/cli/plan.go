@@ -1,0 +1,175 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/segue-deploy/segue/internal/api"
+)
+
+func newPlan(s *session) *cobra.Command {
+	var hurry bool
+	c := &cobra.Command{
+		Use:   "plan RELEASE | plan SERVICE=RELEASE...",
+		Short: "Show what a deploy would do, and change nothing",
+		Long: `Plan asks the controller what a deploy would do to the fleet as it is now, and prints one line per action, what it
+will take, and the way back at each point with what closes it.
+
+The plan carries an index. A deploy that names it is refused if the fleet has changed since.`,
+		Example: `  # every service that has this release
+  segue plan v2
+
+  # two services, each to its own release
+  segue plan web=v2 worker=v7`,
+		Args:              needs(1, -1, "a release, or SERVICE=RELEASE"),
+		ValidArgsFunction: s.completeTargets,
+		RunE: func(c *cobra.Command, args []string) error {
+			project, wire, err := s.project()
+			if err != nil {
+				return err
+			}
+			to, err := targets(c, args, project)
+			if err != nil {
+				return err
+			}
+			controller, done, err := s.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			reply, err := controller.Plan(c.Context(), api.DeployRequest{Project: wire, Targets: to, Hurry: hurry})
+			if err != nil {
+				return err
+			}
+			if s.json {
+				return s.writeJSON(reply)
+			}
+			s.showPlan(reply)
+			if planned(reply) {
+				s.print("\nTo run exactly this plan: %s", s.paint().strong(s.planCommand(reply, args, hurry)))
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&hurry, "hurry", false, "leave out observations")
+	return c
+}
+
+// planned says whether there is anything to do.
+func planned(reply api.PlanReply) bool {
+	for _, plan := range reply.Plans {
+		if !plan.Plan.Empty() {
+			return true
+		}
+	}
+	return false
+}
+
+// planCommand is the command line that runs a plan as it was shown.
+func (s *session) planCommand(reply api.PlanReply, args []string, hurry bool) string {
+	words := append([]string{"segue", "deploy"}, args...)
+	words = append(words, fmt.Sprintf("--plan %d", reply.Index))
+	if hurry {
+		words = append(words, "--hurry")
+	}
+	return strings.Join(append(words, s.again()...), " ")
+}
+
+// again repeats the global flags that say where, for a command line that is shown.
+func (s *session) again() []string {
+	var words []string
+	if s.file != "segue.yaml" {
+		words = append(words, "-f", shellWord(s.file))
+	}
+	if s.state != "" {
+		words = append(words, "--state", shellWord(s.state))
+	}
+	return words
+}
+
+// command is a command line that the reader may type, with the flags that say where.
+func (s *session) command(words ...string) string {
+	return strings.Join(append(append([]string{"segue"}, words...), s.again()...), " ")
+}
+
+// shellWord quotes a word for a shell where that is needed.
+func shellWord(word string) string {
+	if strings.ContainsFunc(word, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:@%+,", r) }) {
+		return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+	}
+	return word
+}
+
+// showPlan prints plans for people.
+func (s *session) showPlan(reply api.PlanReply) {
+	for i, plan := range reply.Plans {
+		if i > 0 {
+			s.print("")
+		}
+		for _, line := range planLines(s.paint(), plan) {
+			s.print("%s", line)
+		}
+	}
+}
+
+// planLines renders one service's plan.
+func planLines(paint palette, plan api.ServicePlan) []string {
+	var lines []string
+	for i, line := range plan.Lines {
+		line = printable(line)
+		switch {
+		case i == 0:
+			line = paint.strong(line)
+		case strings.HasPrefix(line, "batch "), line == "then":
+			line = paint.strong("  " + line)
+		case strings.HasPrefix(line, "note: "), strings.HasPrefix(line, "way back "):
+			// Told below, in order.
+			continue
+		}
+		lines = append(lines, line)
+	}
+	section := func(title string, rows []string) {
+		for i, row := range rows {
+			label := ""
+			if i == 0 {
+				label = title
+			}
+			lines = append(lines, "  "+paint.faint(pad(label, 10))+row)
+		}
+	}
+	if !plan.Plan.Empty() {
+		lines = append(lines, "")
+		section("takes", []string{forecastLine(plan.Forecast)})
+		section("load", []string{loadLine(plan)})
+	}
+	var back, notes []string
+	for _, way := range plan.Plan.WayBack {
+		row := fmt.Sprintf("from step %d: %s", way.From, printable(way.How))
+		if way.Closed != "" {
+			row = paint.warn(fmt.Sprintf("from step %d closed: %s", way.From, printable(way.Closed)))
+		}
+		back = append(back, row)
+	}
+	for _, note := range plan.Plan.Notes {
+		notes = append(notes, printable(note))
+	}
+	section("way back", back)
+	section("notes", notes)
+	return lines
+}
+
+func forecastLine(f api.Forecast) string {
+	if f.AtMost <= f.AtLeast {
+		return "at least " + span(f.AtLeast)
+	}
+	return fmt.Sprintf("at least %s; %s if every deadline is used up", span(f.AtLeast), span(f.AtMost))
+}
+
+func loadLine(plan api.ServicePlan) string {
+	if plan.Forecast.PeakLoad <= 1 {
+		return "no server carries more than now"
+	}
+	return fmt.Sprintf("up to %.2f times the present load on the servers that stay in, while others are out", plan.Forecast.PeakLoad)
+}
