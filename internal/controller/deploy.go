@@ -125,6 +125,13 @@ func (c *Controller) intendOne(ctx context.Context, req operator.DeployRequest, 
 	if in.fleet, err = c.fleetFor(ctx, in, prepare); err != nil {
 		return in, err
 	}
+	if open := in.view.Open; open != nil && (req.Queue || open.Candidate.Name != in.candidate.Name) {
+		in.plan = segue.Plan{
+			Service: in.settings.Name, Goal: segue.GoalForward, To: in.candidate.Name, Index: in.fleet.Index,
+			Notes: []string{fmt.Sprintf("%s: planned when rollout %s (to %s) has ended", in.settings.Name, open.ID, open.Candidate.Name)},
+		}
+		return in, nil
+	}
 	in.plan, err = strategy.Plan(strategy.Request{
 		Rollout: in.view.next, Service: in.settings, Fleet: in.fleet, Stable: in.view.Stable,
 		Candidate: in.candidate, Goal: segue.GoalForward, Hurry: req.Hurry,
@@ -283,7 +290,7 @@ func (in *intent) opening(id segue.RolloutID, req operator.DeployRequest) []segu
 
 // replan answers a plan command: the fleet as it is, and a fresh plan from there.
 func (c *Controller) replan(ctx context.Context, name segue.ServiceName, command rollout.Command) []segue.Event {
-	plan, err := c.planFor(ctx, name, command)
+	plan, fleet, err := c.planFor(ctx, name, command)
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -291,29 +298,30 @@ func (c *Controller) replan(ctx context.Context, name segue.ServiceName, command
 		c.log.Warn("plan failed", "rollout", command.Rollout, "goal", command.Goal, "error", err)
 		return []segue.Event{command.Failed(name, err)}
 	}
-	return []segue.Event{command.Planned(name, plan)}
+	return []segue.Event{command.PlannedFrom(name, plan, fleet)}
 }
 
-func (c *Controller) planFor(ctx context.Context, name segue.ServiceName, command rollout.Command) (segue.Plan, error) {
+func (c *Controller) planFor(ctx context.Context, name segue.ServiceName, command rollout.Command) (segue.Plan, segue.Fleet, error) {
 	v, err := c.viewOf(ctx, name)
 	if err != nil {
-		return segue.Plan{}, err
+		return segue.Plan{}, segue.Fleet{}, err
 	}
 	if v.Open == nil || v.Open.ID != command.Rollout {
-		return segue.Plan{}, segue.Errorf(segue.KindConflict, "rollout %s is over", command.Rollout)
+		return segue.Plan{}, segue.Fleet{}, segue.Errorf(segue.KindConflict, "rollout %s is over", command.Rollout)
 	}
 	s, err := c.service(name, v.Config)
 	if err != nil {
-		return segue.Plan{}, err
+		return segue.Plan{}, segue.Fleet{}, err
 	}
 	fleet, err := c.observeFleet(ctx, s, v.Open.Settings, v.Fleet)
 	if err != nil {
-		return segue.Plan{}, err
+		return segue.Plan{}, segue.Fleet{}, err
 	}
-	return strategy.Plan(strategy.Request{
+	plan, err := strategy.Plan(strategy.Request{
 		Rollout: command.Rollout, Plan: command.Plan, Service: v.Open.Settings, Fleet: fleet, Stable: v.Open.Stable, Candidate: v.Open.Candidate,
 		Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry,
 	})
+	return plan, fleet, err
 }
 
 func nameOr(name segue.ReleaseName, otherwise string) string {

@@ -44,7 +44,10 @@ type sightings struct {
 }
 
 func (s *sightings) fleet(settings segue.Service, told segue.Fleet) segue.Fleet {
-	fleet := segue.Fleet{Service: settings.Name, Index: told.Index, Slots: make([]segue.Slot, 0, len(settings.Servers))}
+	fleet := segue.Fleet{
+		Service: settings.Name, Index: told.Index, Slots: make([]segue.Slot, 0, len(settings.Servers)),
+		Maintenance: told.Maintenance, Holding: told.Holding,
+	}
 	before := make(map[segue.ServerName]segue.Slot, len(told.Slots))
 	inCharge := make(map[segue.InstanceID]bool, len(told.Slots))
 	for _, slot := range told.Slots {

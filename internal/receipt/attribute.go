@@ -53,39 +53,49 @@ type groupKey struct {
 	server segue.ServerName
 }
 
+// attribution matches counted failures with listed ones.
+type attribution struct {
+	b      *builder
+	failed []telemetry.FailedRequest
+	// used marks listed failures that were matched.
+	used           []bool
+	exact, guessed map[groupKey]int64
+}
+
+// give places n failures of one cause and server that were counted in a stretch.
+func (a *attribution) give(s stretch, server segue.ServerName, cause string, n int64) {
+	for i, f := range a.failed {
+		if n == 0 || f.At.After(s.to) {
+			break
+		}
+		if a.used[i] || f.Server != server || causeOf(f) != cause || f.At.Before(s.from) {
+			continue
+		}
+		a.used[i] = true
+		a.exact[groupKey{cause, a.b.stepAt(interval{f.At, f.At.Add(1)}, server), server}]++
+		n--
+	}
+	if n > 0 {
+		a.guessed[groupKey{cause, a.b.stepAt(s.interval, server), server}] += n
+	}
+}
+
 // attribute gives every failure that was counted to a cause, a step and a server. A failed request that the balancer lists goes to the step that ran at
 // its time; of others only the time between two samples is known. The counters decide how many there are.
 func (b *builder) attribute(t *Traffic, stretches []stretch, failed []telemetry.FailedRequest) {
-	exact, guessed := map[groupKey]int64{}, map[groupKey]int64{}
-	used := make([]bool, len(failed))
-	give := func(s stretch, server segue.ServerName, cause string, n int64) {
-		for i, f := range failed {
-			if n == 0 {
-				break
-			}
-			if used[i] || f.Server != server || causeOf(f) != cause || f.At.Before(s.from) || f.At.After(s.to) {
-				continue
-			}
-			used[i] = true
-			exact[groupKey{cause, b.stepAt(interval{f.At, f.At.Add(1)}, server), server}]++
-			n--
-		}
-		if n > 0 {
-			guessed[groupKey{cause, b.stepAt(s.interval, server), server}] += n
-		}
-	}
+	ledger := &attribution{b: b, failed: failed, used: make([]bool, len(failed)), exact: map[groupKey]int64{}, guessed: map[groupKey]int64{}}
 	for _, s := range stretches {
 		for _, d := range s.backends {
 			for cause, n := range d.failures() {
-				give(s, d.server, cause, n)
+				ledger.give(s, d.server, cause, n)
 			}
 		}
 		for cause, n := range s.unrouted {
-			give(s, "", cause, n)
+			ledger.give(s, "", cause, n)
 		}
 	}
 	t.FailuresByCause = map[string]int64{}
-	for estimated, counts := range map[bool]map[groupKey]int64{false: exact, true: guessed} {
+	for estimated, counts := range map[bool]map[groupKey]int64{false: ledger.exact, true: ledger.guessed} {
 		for key, n := range counts {
 			t.Failures = append(t.Failures, FailureGroup{
 				Cause: key.cause, Plan: key.place.plan, Step: key.place.step, Server: key.server, Count: n, Estimated: estimated,

@@ -117,14 +117,41 @@ func (t *text) glyph(s Step) (string, tone) {
 	return glyph, tone
 }
 
-// draw fills a row's cells: each with the step that covers most of its time; a step too short for a cell still gets one if it is free.
+// draw fills a row's cells.
 func (t *text) draw(row bar, window interval, cells int) string {
+	at := row.cells(window, cells)
+	var b strings.Builder
+	for start := 0; start < cells; {
+		end := start + 1
+		for end < cells && t.alike(row, at[start], at[end]) {
+			end++
+		}
+		b.WriteString(t.run(row, at[start], end-start))
+		start = end
+	}
+	return b.String()
+}
+
+// alike says whether two cells are drawn as one run. A failed step ends with a cross of its own.
+func (t *text) alike(row bar, a, b int) bool {
+	if a == b || a == 0 || b == 0 {
+		return a == b
+	}
+	one, other := row.steps[a-1], row.steps[b-1]
+	glyph, tone := t.glyph(one)
+	otherGlyph, otherTone := t.glyph(other)
+	return glyph == otherGlyph && tone == otherTone && one.Status != StepFailed
+}
+
+// cells says, for each cell, which of the row's steps covers most of its time, from 1; 0 is none. A failed step goes before others.
+func (row bar) cells(window interval, cells int) []int {
 	scale := float64(cells) / float64(window.length())
 	at := make([]int, cells)
 	cover := make([]float64, cells)
 	for i, s := range row.steps {
 		from, to := float64(s.Started.Sub(window.from))*scale, float64(s.Ended.Sub(window.from))*scale
 		for cell := max(0, int(from)); cell < cells && (float64(cell) < to || cell == int(from)); cell++ {
+			// Even a step of no length shows where the cell is free.
 			share := min(to, float64(cell+1)) - max(from, float64(cell)) + 1e-9
 			if s.Status == StepFailed {
 				share += 2
@@ -134,30 +161,24 @@ func (t *text) draw(row bar, window interval, cells int) string {
 			}
 		}
 	}
-	var b strings.Builder
-	for start := 0; start < cells; {
-		end := start + 1
-		for end < cells && at[end] == at[start] {
-			end++
+	return at
+}
+
+// run draws neighbouring cells of one step, or of none.
+func (t *text) run(row bar, step, cells int) string {
+	if step == 0 {
+		empty := "·"
+		if t.o.ASCII {
+			empty = "."
 		}
-		if at[start] == 0 {
-			empty := "·"
-			if t.o.ASCII {
-				empty = "."
-			}
-			b.WriteString(t.paint(faint, strings.Repeat(empty, end-start)))
-		} else {
-			s := row.steps[at[start]-1]
-			glyph, tone := t.glyph(s)
-			cell := strings.Repeat(glyph, end-start)
-			if s.Status == StepFailed {
-				cell = strings.Repeat(glyph, end-start-1) + t.cross()
-			}
-			b.WriteString(t.paint(tone, cell))
-		}
-		start = end
+		return t.paint(faint, strings.Repeat(empty, cells))
 	}
-	return b.String()
+	s := row.steps[step-1]
+	glyph, tone := t.glyph(s)
+	if s.Status == StepFailed {
+		return t.paint(tone, strings.Repeat(glyph, cells-1)+t.cross())
+	}
+	return t.paint(tone, strings.Repeat(glyph, cells))
 }
 
 // cross ends the bar of a step that failed.

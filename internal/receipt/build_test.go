@@ -1,11 +1,14 @@
 package receipt
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/telemetry"
@@ -161,6 +164,36 @@ func TestStepsSideBySideAreCountedAlongTheLongestChain(t *testing.T) {
 	r := Build(s.input(segue.PhaseSucceeded, ""))
 	if r.Time.Unavoidable != Seconds(3*time.Second) || r.Time.Overhead != Seconds(500*time.Millisecond) {
 		t.Errorf("time: %+v, want 3 s unavoidable and 500 ms overhead", r.Time)
+	}
+}
+
+func TestLeanSamplesGiveTheSameReceipt(t *testing.T) {
+	in := broken(t)
+	var earlier time.Time
+	lean := Input{Rollout: in.Rollout, Phase: in.Phase, Sentence: in.Sentence, Ended: in.Ended}
+	listed := 0
+	for _, entry := range in.Entries {
+		if entry.Event.Kind == segue.EventSample {
+			var sample Sample
+			if err := json.Unmarshal(entry.Event.Data, &sample); err != nil {
+				t.Fatal(err)
+			}
+			sample = sample.Lean(earlier)
+			earlier = sample.Balancer.At
+			listed += len(sample.Balancer.Failures)
+			event, err := sample.Event("web", in.Rollout)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry.Event = event
+		}
+		lean.Entries = append(lean.Entries, entry)
+	}
+	if diff := cmp.Diff(Build(in), Build(lean)); diff != "" {
+		t.Errorf("receipt of all (-) and lean (+) samples:\n%s", diff)
+	}
+	if listed > 16 {
+		t.Errorf("%d failures kept in samples for 15 that there were", listed)
 	}
 }
 

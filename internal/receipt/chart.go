@@ -280,7 +280,7 @@ func (c *chart) addPlots(r Receipt, a axis, y float64) float64 {
 	}
 	curve := func(name, class, most string, values []float64) {
 		p := plot{Name: name, Class: class, Most: most, Y: y, H: height, TextY: y + 11, BaseY: y + height, TopY: y}
-		p.Line, p.Area = path(r.Series, values, 1.12*top(values), a, y, height)
+		p.Line, p.Area = path(r.Series, values, a, band{y, height, 1.12 * top(values)})
 		c.Plots = append(c.Plots, p)
 		y += height + gap
 	}
@@ -303,10 +303,13 @@ func (c *chart) addPlots(r Receipt, a axis, y float64) float64 {
 	return y - gap + 8
 }
 
+// band is where a curve is drawn, and the value at its top.
+type band struct{ y, height, most float64 }
+
 // path draws values as steps, each over its own time, because that is what they are: counts between two samples. A value below 0 is a gap.
-func path(series []Point, values []float64, most float64, a axis, y, height float64) (line, area string) {
-	if most <= 0 {
-		most = 1
+func path(series []Point, values []float64, a axis, b band) (line, area string) {
+	if b.most <= 0 {
+		b.most = 1
 	}
 	var lines, areas strings.Builder
 	pen := "M"
@@ -316,9 +319,10 @@ func path(series []Point, values []float64, most float64, a axis, y, height floa
 			pen = "M"
 			continue
 		}
-		at := round(y + height - height*values[i]/most)
+		base := b.y + b.height
+		at := round(base - b.height*values[i]/b.most)
 		fmt.Fprintf(&lines, "%s%.1f %.1f L%.1f %.1f ", pen, from, at, to, at)
-		fmt.Fprintf(&areas, "M%.1f %.1f L%.1f %.1f L%.1f %.1f L%.1f %.1f Z ", from, y+height, from, at, to, at, to, y+height)
+		fmt.Fprintf(&areas, "M%.1f %.1f L%.1f %.1f L%.1f %.1f L%.1f %.1f Z ", from, base, from, at, to, at, to, base)
 		pen = "L"
 	}
 	return strings.TrimSpace(lines.String()), strings.TrimSpace(areas.String())

@@ -45,9 +45,8 @@ func (t *text) requests() []string {
 	if tr.ClientGone > 0 {
 		parts = append(parts, count(tr.ClientGone)+" given up by clients")
 	}
-	rows := []string{strings.Join(parts, " · ")}
 	long := fmt.Sprintf("long connections: %s closed properly, %s", count(tr.Long.Closed), t.cut(tr.Long.Cut))
-	return append(rows, long)
+	return []string{strings.Join(parts, " · "), long}
 }
 
 func (t *text) cut(n int64) string {
@@ -74,19 +73,14 @@ func (t *text) latency() []string {
 		return nil
 	}
 	const column = 13
-	rows := []string{t.paint(faint, pad("", 14)+padLeft("before", column)+padLeft("during", column)+padLeft("after", column))}
+	line := func(a, b, before, during, after string) string {
+		return pad(a, 9) + pad(b, 5) + padLeft(before, column) + padLeft(during, column) + padLeft(after, column)
+	}
+	rows := []string{t.paint(faint, line("", "", "before", "during", "after"))}
 	for _, s := range sources {
-		for i, name := range []string{"p50", "p99"} {
-			label := ""
-			if i == 0 {
-				label = s.name
-			}
-			row := pad(label, 9) + pad(name, 5)
-			for _, l := range []*Latency{s.before, s.during, s.after} {
-				row += padLeft(quantileText(l, i), column)
-			}
-			rows = append(rows, row)
-		}
+		rows = append(rows,
+			line(s.name, "p50", quantileText(s.before, 0), quantileText(s.during, 0), quantileText(s.after, 0)),
+			line("", "p99", quantileText(s.before, 1), quantileText(s.during, 1), quantileText(s.after, 1)))
 	}
 	return rows
 }
@@ -180,7 +174,7 @@ func (t *text) users() []string {
 func countsText(counts map[string]int64, open string) string {
 	names := slices.Sorted(maps.Keys(counts))
 	slices.SortStableFunc(names, func(a, b string) int { return int(counts[b] - counts[a]) })
-	var parts []string
+	parts := make([]string, 0, len(names))
 	for _, name := range names {
 		parts = append(parts, fmt.Sprintf("%s ×%s", printable(name), count(counts[name])))
 	}
@@ -205,45 +199,61 @@ func (t *text) times() []string {
 
 // trouble lists failures by cause, step and server, failed steps, and what nobody ordered.
 func (t *text) trouble() {
-	var rows []string
-	if t.r.Traffic != nil {
-		for _, group := range first(t.r.Traffic.Failures, 8) {
-			row := fmt.Sprintf("%s × %s", padLeft(count(group.Count), 5), group.Cause)
-			if group.Server != "" {
-				row += " on " + string(group.Server)
-			}
-			sign := ""
-			if group.Estimated {
-				sign = "about "
-			}
-			rows = append(rows, t.paint(bad, clip(printable(row+" · "+sign+t.r.where(group.Plan, group.Step)), t.o.Width-labelWidth-2)))
-		}
-		if more := len(t.r.Traffic.Failures) - 8; more > 0 {
-			rows = append(rows, t.paint(faint, fmt.Sprintf("and %s (see the JSON)", plural(int64(more), "further group"))))
-		}
-	}
+	rows := t.failures()
 	for _, s := range t.r.Steps {
 		if s.Status == StepFailed {
 			rows = append(rows, t.prose(fmt.Sprintf("%s: %s", t.r.where(s.Plan, s.ID), s.Note))...)
 		}
 		if s.Cut > 0 {
-			rows = append(rows, t.paint(bad, clip(printable(fmt.Sprintf("%s: %s cut at the drain deadline", t.r.where(s.Plan, s.ID),
-				plural(int64(s.Cut), "request"))), t.o.Width-labelWidth-2)))
+			text := fmt.Sprintf("%s: %s cut at the drain deadline", t.r.where(s.Plan, s.ID), plural(int64(s.Cut), "request"))
+			rows = append(rows, t.paint(bad, t.fit(text)))
 		}
 	}
-	for _, incident := range first(t.r.Incidents, 6) {
+	const incidents, findings = 6, 4
+	for _, incident := range first(t.r.Incidents, incidents) {
 		row := strings.TrimSuffix(fmt.Sprintf("%s %s %s: %s", incident.At.UTC().Format("15:04:05"), incident.Kind, incident.Server, incident.Text), ": ")
 		rows = append(rows, t.prose(row)...)
 	}
+	rows = append(rows, t.more(len(t.r.Incidents)-incidents, "further incident")...)
 	if w := t.r.Witness; w != nil {
-		for _, finding := range first(w.Findings, 4) {
+		for _, finding := range first(w.Findings, findings) {
 			rows = append(rows, t.prose("witness: "+finding.Text)...)
 		}
-		if more := len(w.Findings) + w.FindingsMore - 4; more > 0 {
-			rows = append(rows, t.paint(faint, fmt.Sprintf("and %s of the witness", plural(int64(more), "further finding"))))
-		}
+		rows = append(rows, t.more(len(w.Findings)+w.FindingsMore-findings, "further finding")...)
 	}
 	t.section("Trouble", rows)
 }
+
+// failures lists groups of failed requests.
+func (t *text) failures() []string {
+	if t.r.Traffic == nil {
+		return nil
+	}
+	const most = 8
+	var rows []string
+	for _, group := range first(t.r.Traffic.Failures, most) {
+		row := fmt.Sprintf("%s × %s", padLeft(count(group.Count), 5), group.Cause)
+		if group.Server != "" {
+			row += " on " + string(group.Server)
+		}
+		sign := ""
+		if group.Estimated {
+			sign = "about "
+		}
+		rows = append(rows, t.paint(bad, t.fit(row+" · "+sign+t.r.where(group.Plan, group.Step))))
+	}
+	return append(rows, t.more(len(t.r.Traffic.Failures)-most, "further group")...)
+}
+
+// more says how many are not shown; nothing when all are.
+func (t *text) more(n int, noun string) []string {
+	if n <= 0 {
+		return nil
+	}
+	return []string{t.paint(faint, fmt.Sprintf("and %s (see --json)", plural(int64(n), noun)))}
+}
+
+// fit cuts text from outside to the column beside the section names.
+func (t *text) fit(s string) string { return clip(printable(s), t.o.Width-labelWidth-2) }
 
 func first[T any](list []T, n int) []T { return list[:min(n, len(list))] }

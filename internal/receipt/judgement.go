@@ -19,16 +19,14 @@ func (t *text) judgements() {
 				rows = append(rows, pad("", 16)+t.paint(faint, clip(printable(f.Text), t.o.Width-labelWidth-18)))
 			}
 		}
-		if more := len(v.Findings) - len(shown); more > 0 {
-			rows = append(rows, t.paint(faint, fmt.Sprintf("  and %s", plural(int64(more), "further finding"))))
-		}
+		rows = append(rows, t.more(len(v.Findings)-len(shown), "further finding")...)
 	}
 	t.section("Verdicts", rows)
-	rows = nil
+	orders := make([]string, 0, len(t.r.Orders))
 	for _, o := range t.r.Orders {
-		rows = append(rows, clip(printable(orderText(o)), t.o.Width-labelWidth-2))
+		orders = append(orders, t.fit(orderText(o)))
 	}
-	t.section("Orders", rows)
+	t.section("Orders", orders)
 }
 
 func (t *text) ruling(ruling segue.Ruling) string {
@@ -45,14 +43,14 @@ func (t *text) ruling(ruling segue.Ruling) string {
 }
 
 func (t *text) notes() {
+	const most = 8
 	var rows []string
-	for _, note := range first(t.r.Notes, 8) {
-		rows = append(rows, t.prose(note)...)
+	for _, note := range first(t.r.Notes, most) {
+		for _, row := range t.prose(note) {
+			rows = append(rows, t.paint(faint, row))
+		}
 	}
-	for i := range rows {
-		rows[i] = t.paint(faint, rows[i])
-	}
-	t.section("Notes", rows)
+	t.section("Notes", append(rows, t.more(len(t.r.Notes)-most, "further note")...))
 }
 
 // verdictWhen says when a verdict was given and of which step.
@@ -76,9 +74,9 @@ func findingText(f segue.Finding) string {
 	if f.Release != "" {
 		about = append(about, string(f.Release))
 	}
-	var parts []string
+	parts := []string{}
 	if f.Unit != "" {
-		parts = append(parts, figure(f.Value, f.Unit), "baseline "+figure(f.Baseline, f.Unit), "limit "+figure(f.Limit, f.Unit))
+		parts = []string{figure(f.Value, f.Unit), "baseline " + figure(f.Baseline, f.Unit), "limit " + figure(f.Limit, f.Unit)}
 	}
 	samples := plural(f.Samples, "sample")
 	if f.BaselineSamples > 0 {
@@ -107,19 +105,20 @@ func figure(value float64, unit string) string {
 
 // orderText writes an order with who, when and why.
 func orderText(o Order) string {
-	text := o.At.UTC().Format("15:04:05") + " " + string(o.Verb)
+	words := []string{o.At.UTC().Format("15:04:05"), string(o.Verb)}
 	if o.All {
-		text += " --all"
+		words = append(words, "--all")
 	}
 	for _, server := range o.Servers {
-		text += " " + string(server)
+		words = append(words, string(server))
 	}
 	if o.Step != 0 {
-		text += fmt.Sprintf(" step %d", o.Step)
+		words = append(words, fmt.Sprintf("step %d", o.Step))
 	}
 	if o.By != "" {
-		text += " by " + o.By
+		words = append(words, "by "+o.By)
 	}
+	text := strings.Join(words, " ")
 	if o.Why != "" {
 		text += ": " + o.Why
 	}

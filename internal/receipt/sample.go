@@ -3,6 +3,7 @@ package receipt
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -23,7 +24,8 @@ const (
 )
 
 // Sample is what was measured at one moment: the data of an EventSample. Counters are cumulative. Samples are taken at the start, when steps end, every
-// few seconds between, and at the end.
+// few seconds between, and at the end. While a fleet bakes for days, let the time between samples grow with the rollout's age: some hundred are enough
+// for any receipt.
 type Sample struct {
 	// Label is one of the labels above, "step 5", or "".
 	Label string `json:"label,omitempty"`
@@ -40,6 +42,18 @@ func (s Sample) Event(service segue.ServiceName, rollout segue.RolloutID) (segue
 		return segue.Event{}, fmt.Errorf("encode sample: %w", err)
 	}
 	return segue.Event{Kind: segue.EventSample, Service: service, Rollout: rollout, Data: data}, nil
+}
+
+// Lean leaves out the failed requests that an earlier sample, taken at the time given, has listed already: each is then kept once. Build puts them
+// together again. It changes nothing that the sample shares with its source.
+func (s Sample) Lean(earlier time.Time) Sample {
+	if s.Balancer == nil || earlier.IsZero() {
+		return s
+	}
+	lean := *s.Balancer
+	lean.Failures = slices.DeleteFunc(slices.Clone(lean.Failures), func(f telemetry.FailedRequest) bool { return f.At.Before(earlier) })
+	s.Balancer = &lean
+	return s
 }
 
 // WitnessSample is what the synthetic users have counted since their Run began.

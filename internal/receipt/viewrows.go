@@ -88,8 +88,9 @@ func userFacts(r Receipt) []fact {
 }
 
 func stepRows(r Receipt) []stepRow {
-	var rows []stepRow
-	for _, s := range first(r.Steps, stepsShown) {
+	shown := first(r.Steps, stepsShown)
+	rows := make([]stepRow, 0, len(shown))
+	for _, s := range shown {
 		row := stepRow{
 			Number: strconv.Itoa(int(s.ID)), Title: s.title(), Status: string(s.Status), Duration: s.Duration.String(),
 			Unavoidable: s.Unavoidable.String(), Overhead: s.Overhead.String(), Attempts: s.Attempts, Note: s.Note,
@@ -116,7 +117,7 @@ func stepRows(r Receipt) []stepRow {
 }
 
 func verdictRows(r Receipt) []verdictRow {
-	var rows []verdictRow
+	rows := make([]verdictRow, 0, len(r.Verdicts))
 	for _, v := range r.Verdicts {
 		row := verdictRow{Ruling: rulingWord(v.Ruling), Tone: rulingTone(v.Ruling), When: verdictWhen(r, v)}
 		for _, f := range v.Findings {

@@ -235,7 +235,7 @@ func (w *world) planned(command rollout.Command) segue.Event {
 	}
 	fleet := w.look(state.Settings)
 	plan, err := strategy.Plan(strategy.Request{
-		Rollout: command.Rollout, Number: command.Plan, Service: state.Settings, Fleet: fleet, Stable: state.Stable,
+		Rollout: command.Rollout, Plan: command.Plan, Service: state.Settings, Fleet: fleet, Stable: state.Stable,
 		Candidate: state.Candidate, Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry,
 	})
 	if err != nil {
@@ -268,7 +268,7 @@ func (w *world) answer(command rollout.Command) []rollout.Command {
 func (w *world) open(settings segue.Service, stable, candidate segue.Release, queued bool) ([]rollout.Command, error) {
 	id := w.ledger.Next()
 	plan, err := strategy.Plan(strategy.Request{
-		Rollout: id, Number: 1, Service: settings, Fleet: w.look(settings), Stable: stable, Candidate: candidate, Goal: segue.GoalForward,
+		Rollout: id, Plan: 1, Service: settings, Fleet: w.look(settings), Stable: stable, Candidate: candidate, Goal: segue.GoalForward,
 	})
 	if err != nil && !queued {
 		return nil, err

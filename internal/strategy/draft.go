@@ -110,7 +110,7 @@ func (d *draft) note(format string, args ...any) {
 
 // instance names the copy of a release that this plan starts on a server.
 func (d *draft) instance(server segue.ServerName, release segue.ReleaseName) segue.InstanceID {
-	return segue.NewInstanceID(server, release, d.request.Rollout, d.request.Number)
+	return segue.NewInstanceID(server, release, d.request.Rollout, d.request.Plan)
 }
 
 // carries says whether a site bears load, so that taking it out costs capacity.

@@ -81,7 +81,7 @@ func goldenRequests() map[string]strategy.Request {
 		"stray":                  forward(2, 1, slot(1, stray("web-2.v0.3"))),
 		"left-server":            forward(3, 1, func(r *strategy.Request) { r.Service.Servers = r.Service.Servers[:2] }),
 		"resume-mixed": forward(4, 2, staged(batches), slot(1, on("v2")), slot(2, on("v2"), drained), func(r *strategy.Request) {
-			r.Observed, r.Number = 1, 2
+			r.Observed, r.Plan = 1, 2
 		}),
 		"resume-surge":          forward(2, 2, surge, slot(0, beside("v2", segue.RotationOut)), slot(1, on("v2"), beside("v1", segue.RotationDraining))),
 		"back-all":              back(4, 2, slot(0, on("v2")), slot(1, on("v2"), down), slot(3, on("v2"), drained)),

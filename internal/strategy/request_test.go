@@ -14,7 +14,7 @@ type option func(*strategy.Request)
 // forward is a request from v1 to v2 on a fleet that runs v1.
 func forward(servers, minReady int, options ...option) strategy.Request {
 	request := strategy.Request{
-		Rollout: 7, Number: 1, Goal: segue.GoalForward,
+		Rollout: 7, Plan: 1, Goal: segue.GoalForward,
 		Stable:    segue.Release{Service: "web", Name: "v1", Digest: "sha256:1", Config: "sha256:c"},
 		Candidate: segue.Release{Service: "web", Name: "v2", Digest: "sha256:2", Config: "sha256:c"},
 		Service: segue.Service{
@@ -39,13 +39,13 @@ func forward(servers, minReady int, options ...option) strategy.Request {
 
 func back(servers, minReady int, options ...option) strategy.Request {
 	request := forward(servers, minReady, options...)
-	request.Goal, request.Number = segue.GoalBack, 2
+	request.Goal, request.Plan = segue.GoalBack, 2
 	return request
 }
 
 func join(servers, minReady int, options ...option) strategy.Request {
 	request := forward(servers, minReady, options...)
-	request.Goal, request.Number = segue.GoalJoin, 2
+	request.Goal, request.Plan = segue.GoalJoin, 2
 	return request
 }
 

@@ -82,7 +82,7 @@ func (d *draft) reachable(out int) error {
 			continue
 		}
 		down := d.down(d.partitions[i+1:])
-		if d.request.Number <= 1 {
+		if d.request.Plan <= 1 {
 			return segue.Errorf(segue.KindRefused, "%s needs %d ready, and no server can be taken out while %s: %s", d.request.Service.Name,
 				d.plan.MinReady, verb(len(down), "one is down", "some are down"), names(down)).
 				WithHint("bring back what is down (`segue logs %s`), or lower min_ready", down[0])

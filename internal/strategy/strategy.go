@@ -13,10 +13,7 @@ type Request struct {
 	// Rollout is the number that instance identities are made from.
 	Rollout segue.RolloutID
 	// Plan counts the plans of that rollout, from 1 (0 means 1); instance identities are made from it, too.
-	Plan int
-	// Number says which plan of the rollout this is, from 1 (Command.Plan). Instances that later plans start get identities of
-	// their own by it: what was stopped once never starts again under its old name.
-	Number  int
+	Plan    int
 	Service segue.Service
 	// Fleet is what really runs, as the controller found it.
 	Fleet segue.Fleet

@@ -135,7 +135,7 @@ func (s *site) stock(w http.ResponseWriter, r *http.Request) {
 	}
 	s.sockets = append(s.sockets, conn)
 	// The connection is hijacked: it may be used after the handler.
-	ctx := conn.CloseRead(context.Background())
+	ctx := conn.CloseRead(context.WithoutCancel(r.Context()))
 	conn.Write(ctx, websocket.MessageText, []byte("7 left"))
 }
 

@@ -32,11 +32,11 @@ func TestUsersKeepTheirLoginThroughADeploy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, journey(20, 50), "v1", "v2")
 		<-s.Ready()
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		s.Mark("during")
 		opened := s.Snapshot()
 		s.deploy("v2", "web-2")
-		time.Sleep(20 * time.Second)
+		<-time.After(20 * time.Second)
 		// The rate is of turns; a turn of the journey is one request.
 		if per := float64(s.Snapshot().Since(opened).Requests) / 20; per < 45 || per > 56 {
 			t.Errorf("%.1f requests/s, want about 50", per)
@@ -71,10 +71,10 @@ func TestADeployThatForgetsSessionsIsNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, journey(10, 50), "v1", "v2")
 		<-s.Ready()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		s.set(func() { s.sessions = map[string]string{} })
 		s.deploy("v2", "web-3")
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		s.stop()
 		r := s.Snapshot()
 		if r.Lost() != 10 || r.Failures[CauseSession] != 10 {
@@ -112,9 +112,9 @@ func TestWritesAppliedTwiceAreFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, journey(5, 20), "v1")
 		<-s.Ready()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		s.set(func() { s.double = true })
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		s.set(func() { s.double = false })
 		s.stop()
 		r := s.Snapshot()
@@ -139,9 +139,9 @@ func TestLostWritesAreFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, journey(5, 20), "v1")
 		<-s.Ready()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		s.set(func() { s.lose = true })
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		s.set(func() { s.lose = false })
 		s.stop()
 		r := s.Snapshot()
@@ -160,9 +160,9 @@ func TestAWriteLostLaterIsFoundByLookingAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, journey(2, 20), "v1")
 		<-s.Ready()
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		s.set(func() { s.orders = map[string]int{} })
-		time.Sleep(30 * time.Second)
+		<-time.After(30 * time.Second)
 		during := s.Snapshot().Writes.Lost
 		s.stop()
 		if total := s.Snapshot().Writes.Lost; during == 0 || total < during {
@@ -176,9 +176,9 @@ func TestAThirdReleaseIsFound(t *testing.T) {
 		s := play(t, journey(3, 30), "v1", "v2")
 		<-s.Ready()
 		s.deploy("v0", "web-9")
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		s.set(func() { s.nameless = true })
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		s.stop()
 		found := failing(s.Witness)
 		if len(found) == 0 || found[0].Release != "v0" || found[0].Server != "web-9" || !strings.Contains(found[0].Text, "release v0, which is none of v1, v2") {
@@ -202,7 +202,7 @@ func TestFailuresHaveTheirCause(t *testing.T) {
 			s := play(t, journey(3, 30), "v1")
 			<-s.Ready()
 			s.set(func() { fault(s.site) })
-			time.Sleep(2 * time.Second)
+			<-time.After(2 * time.Second)
 			s.stop()
 			if r := s.Snapshot(); r.Failures[cause] == 0 || r.Failures[cause] != r.Failed {
 				t.Errorf("%s: failures %v of %d", cause, r.Failures, r.Failed)
@@ -215,7 +215,7 @@ func TestServerDownBeforeTheRolloutIsTheWitnessesProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := play(t, journey(3, 30), "v1")
 		s.set(func() { s.down = true })
-		time.Sleep(3 * time.Second)
+		<-time.After(3 * time.Second)
 		r := s.Snapshot()
 		if len(failing(s.Witness)) > 0 || r.Failed > 0 || r.Unproven == 0 || !strings.Contains(r.Problem, `step "login" has never worked: `) {
 			t.Fatalf("failed %d, unproven %d, problem %q, findings %v", r.Failed, r.Unproven, r.Problem, failing(s.Witness))
@@ -226,7 +226,7 @@ func TestServerDownBeforeTheRolloutIsTheWitnessesProblem(t *testing.T) {
 		// It recovers by itself, and from then on a failure counts.
 		s.set(func() { s.down = false })
 		<-s.Ready()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if r := s.Snapshot(); r.Problem != "" {
 			t.Errorf("problem after it works: %q", r.Problem)
 		}
@@ -241,7 +241,7 @@ func TestAGETOnAConnectionThatClosesIsSentAgain(t *testing.T) {
 		<-s.Ready()
 		for range 5 {
 			s.set(func() { s.drop = true })
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		s.stop()
 		if r := s.Snapshot(); r.Retries != 5 || r.Failed != 0 {
@@ -259,10 +259,10 @@ func TestAPOSTIsNeverSentTwice(t *testing.T) {
 		j.Steps = []Step{j.Steps[0], order}
 		s := play(t, j, "v1")
 		<-s.Ready()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		for range 5 {
 			s.set(func() { s.drop = true })
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		s.stop()
 		r := s.Snapshot()
@@ -283,18 +283,18 @@ func TestWebSocketsAreHeldAndTheirEndIsNoticed(t *testing.T) {
 		j.WebSocket = &WebSocket{Path: "/stock", Every: 2}
 		s := play(t, j, "v1")
 		<-s.Ready()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if r := s.Snapshot(); r.Sockets.Open != 3 || r.Sockets.Messages != 3 {
 			t.Fatalf("sockets: %+v, want 3 open and 3 messages", r.Sockets)
 		}
 		s.closeSockets(websocket.StatusServiceRestart)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		r := s.Snapshot()
 		if r.Sockets.Closed["1012"] != 3 || r.Sockets.Open != 3 || r.Sockets.Opened != 6 || len(failing(s.Witness)) != 0 {
 			t.Fatalf("sockets: %+v, findings %v; want 3 closed with 1012 and opened again", r.Sockets, failing(s.Witness))
 		}
 		s.closeSockets(0)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		s.stop()
 		r = s.Snapshot()
 		found := failing(s.Witness)

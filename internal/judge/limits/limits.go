@@ -29,8 +29,10 @@ type Judge struct {
 	limits    segue.Limits
 	stable    sums
 	candidate sums
-	unready   map[segue.ServerName]int
-	witness   []segue.Finding
+	// looks counts the windows in which a candidate instance was seen; unready those in a row in which one was not ready.
+	looks   int64
+	unready map[segue.ServerName]int
+	witness []segue.Finding
 }
 
 // sums is what was seen of one release.
@@ -71,16 +73,7 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 			j.stable.add(server)
 		}
 	}
-	var findings []segue.Finding
-	for server, times := range j.unready {
-		if times >= unreadyLimit {
-			findings = append(findings, segue.Finding{
-				Judge: "readiness", Ruling: segue.RulingFail, Server: server, Release: window.Candidate,
-				Value: float64(times), Limit: unreadyLimit - 1, Unit: "looks", Samples: int64(times),
-				Text: fmt.Sprintf("%s runs %s and was not ready in %d looks in a row", server, window.Candidate, times), At: window.Until,
-			})
-		}
-	}
+	findings := j.readiness(window)
 	if j.limits.ErrorShare > 0 {
 		findings = append(findings, j.errors(window))
 	}
@@ -96,7 +89,33 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 // unreadyLimit is how many looks in a row a candidate instance may be unready.
 const unreadyLimit = 3
 
+// readiness passes once every candidate instance was seen ready, and fails when one is not for several looks in a row.
+func (j *Judge) readiness(window judge.Evidence) []segue.Finding {
+	var findings []segue.Finding
+	for server, times := range j.unready {
+		if times < unreadyLimit {
+			continue
+		}
+		findings = append(findings, segue.Finding{
+			Judge: "readiness", Ruling: segue.RulingFail, Server: server, Release: window.Candidate,
+			Value: float64(times), Limit: unreadyLimit - 1, Unit: "looks", Samples: int64(times), At: window.Until,
+			Text: fmt.Sprintf("%s runs %s and was not ready in %d looks in a row", server, window.Candidate, times),
+		})
+	}
+	if len(findings) > 0 || j.looks == 0 {
+		return findings
+	}
+	ruling, text := segue.RulingPass, fmt.Sprintf("every instance of %s was ready (%d looks)", window.Candidate, j.looks)
+	if len(j.unready) > 0 {
+		ruling, text = segue.RulingInconclusive, fmt.Sprintf("an instance of %s is not ready at the moment", window.Candidate)
+	}
+	return []segue.Finding{{
+		Judge: "readiness", Ruling: ruling, Release: window.Candidate, Limit: unreadyLimit - 1, Unit: "looks", Samples: j.looks, Text: text,
+	}}
+}
+
 func (j *Judge) countUnready(server judge.ServerEvidence) {
+	j.looks++
 	if server.Ready {
 		delete(j.unready, server.Server)
 		return

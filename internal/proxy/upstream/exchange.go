@@ -21,7 +21,8 @@ type exchange struct {
 	start time.Time
 	link  *link
 	src   *source
-	mark  int64 // link.sent before this exchange
+	mark  int64   // link.sent before this exchange
+	watch *func() // stops src when link closes
 	head  head
 	// buf is what is being written, then what was read: buf[r:n] is not consumed yet.
 	buf  []byte
@@ -56,7 +57,7 @@ func (e *exchanges) put(x *exchange) {
 		e.large.Put(x.large)
 		buf = x.small
 	}
-	if cap(buf) > 4*bufferSize {
+	if cap(buf) < bufferSize || cap(buf) > 4*bufferSize {
 		buf = make([]byte, 0, bufferSize)
 	}
 	h := x.head

@@ -59,7 +59,7 @@ func (c *carrier) carry(w http.ResponseWriter, req *http.Request, upgrade string
 	if x.link != nil {
 		if fit && alone && upgrade == "" {
 			x.link.heed(x.head.keep)
-			x.link.closing.Store(nil)
+			x.link.unwatch(x.watch)
 			c.pool.put(x.link, x.ended())
 		} else {
 			c.pool.drop(x.link)
@@ -84,7 +84,7 @@ func (c *carrier) acquire(ctx context.Context, x *exchange, pooled bool) (unwatc
 		}
 		x.link, x.mark = l, l.sent.Load()
 		if x.src != nil {
-			l.watch(x.src.stop)
+			x.watch = l.watch(x.src.stop)
 		}
 		if ctx.Done() != nil {
 			unwatch = context.AfterFunc(ctx, l.abort)
@@ -103,7 +103,7 @@ func (c *carrier) acquire(ctx context.Context, x *exchange, pooled bool) (unwatc
 		if unwatch != nil {
 			unwatch()
 		}
-		l.closing.Store(nil)
+		l.unwatch(x.watch)
 		c.pool.drop(l)
 		x.link = nil
 	}

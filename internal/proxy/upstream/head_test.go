@@ -188,4 +188,3 @@ func TestCloseFrameFits(t *testing.T) {
 		t.Errorf("frames do not see a close frame: %+v", f)
 	}
 }
-

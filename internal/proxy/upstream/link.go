@@ -35,11 +35,13 @@ type link struct {
 	probe func(fd uintptr)
 }
 
-// Write counts what the kernel took.
+// Write counts what the kernel took. It counts beforehand and takes back what was too much, so that whoever looks meanwhile sees too
+// many rather than too few.
 func (l *link) Write(p []byte) (int, error) {
+	l.sent.Add(int64(len(p)))
 	n, err := l.Conn.Write(p)
-	if n > 0 {
-		l.sent.Add(int64(n))
+	if n < len(p) {
+		l.sent.Add(int64(n - len(p)))
 	}
 	return n, err
 }
@@ -58,13 +60,17 @@ func (l *link) Close() error {
 	return err
 }
 
-// watch calls told when the link closes, at once if it is closed already. told must bear being called twice.
-func (l *link) watch(told func()) {
+// watch calls told when the link closes, at once if it is closed already. told must bear being called twice. The watch is over with
+// unwatch, which needs what watch returned: another exchange may have the link by then.
+func (l *link) watch(told func()) *func() {
 	l.closing.Store(&told)
 	if l.shut.Load() {
 		told()
 	}
+	return &told
 }
+
+func (l *link) unwatch(told *func()) { l.closing.CompareAndSwap(told, nil) }
 
 // state looks whether the backend has closed the connection or sent bytes nobody asked for.
 func (l *link) state() quietness {

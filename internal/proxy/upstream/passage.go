@@ -148,6 +148,9 @@ func (p *passage) settle() Result {
 	}
 	if a := p.last; a != nil {
 		p.res.Wrote, p.res.GotByte, p.res.Reused = a.wrote(), a.gotByte.Load(), a.reused.Load()
+		if l := a.conn.Load(); l != nil && a.watch != nil {
+			l.unwatch(a.watch)
+		}
 	}
 	if !p.ended {
 		p.fail(io.ErrUnexpectedEOF)
@@ -193,6 +196,8 @@ type attempt struct {
 	// conn and mark are the connection and what was written on it before; they are set once, before anything is written.
 	conn atomic.Pointer[link]
 	mark int64
+	// watch stops the reading of the request's body when the connection closes.
+	watch *func()
 
 	got, reused, gotByte, whole atomic.Bool
 	// header says that an HTTP/2 header was written; many streams share a connection's count of bytes.
@@ -215,7 +220,7 @@ func (a *attempt) request(out *http.Request) *http.Request {
 	a.cancel = cancel
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:              a.gotConn,
-		WroteHeaders:         func() { a.header.Store(true) },
+		WroteHeaders:         a.wroteHeaders,
 		WroteRequest:         func(info httptrace.WroteRequestInfo) { a.whole.Store(info.Err == nil) },
 		GotFirstResponseByte: func() { a.gotByte.Store(true) },
 	})
@@ -250,7 +255,14 @@ func (a *attempt) gotConn(info httptrace.GotConnInfo) {
 		return
 	}
 	if a.p.src != nil && !l.ledger.opts.H2C {
-		l.watch(a.p.src.stop)
+		a.watch = l.watch(a.p.src.stop)
+	}
+}
+
+// wroteHeaders counts for HTTP/2 only: HTTP/1.1 calls it before anything has left the buffer.
+func (a *attempt) wroteHeaders() {
+	if l := a.conn.Load(); l != nil && l.ledger.opts.H2C {
+		a.header.Store(true)
 	}
 }
 
@@ -279,10 +291,12 @@ func (a *attempt) wrote() bool {
 	if l == nil || a.stale.Load() {
 		return false
 	}
-	if l.ledger.opts.H2C {
-		return a.header.Load() && !a.replayed.Load()
+	if l.ledger.opts.H2C && a.replayed.Load() {
+		return false
 	}
-	return l.sent.Load() > a.mark
+	// A cancelled HTTP/2 stream does not wait for its writer, and the count of a shared connection holds the others' bytes too: where
+	// that leaves a doubt, the answer is yes.
+	return a.header.Load() || l.sent.Load() > a.mark || l.ledger.opts.H2C && a.p.req.Context().Err() != nil
 }
 
 // leave says, of a failed attempt, whether another one is only another choice of connection.

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -235,13 +236,15 @@ func (c *carrier) tunnel(w http.ResponseWriter, req *http.Request, x *exchange, 
 	var first []byte
 	if n := buffered.Reader.Buffered(); n > 0 {
 		first, _ = buffered.Reader.Peek(n)
+		first = bytes.Clone(first)
 	}
 	if _, err := client.Write(x.switching(w.Header())); err != nil {
 		_ = client.Close()
 		return &clientError{err}
 	}
 	t := newTunnel(strings.ToLower(x.head.upgrade), client, x.link)
-	t.up.first, t.down.first = first, x.buf[x.r:x.n]
+	t.up.first, t.down.first = first, bytes.Clone(x.buf[x.r:x.n])
+	x.buf, x.r, x.n = nil, 0, 0 // a tunnel can live long
 	t.begin()
 	if c.opts.OnTunnel != nil {
 		if over := c.opts.OnTunnel(req, t); over != nil {

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/segue-deploy/segue"
+)
+
+func newLogs(s *session) *cobra.Command {
+	var tail int
+	var follow bool
+	c := &cobra.Command{
+		Use:   "logs SERVER",
+		Short: "Print the output of what runs on a server",
+		Long: `Logs prints the last lines of what the instance on a server has written, and with --follow what it goes on to write. With
+--json each line is an object of its own.`,
+		Example: `  segue logs web-1
+  segue logs web-1 -F --tail 10`,
+		Args:              needs(1, 1, "one server"),
+		ValidArgsFunction: s.completeServers,
+		RunE: func(c *cobra.Command, args []string) error {
+			if tail < 0 || tail > 100000 {
+				return usage(c, "--tail %d: give 0 to 100,000 lines", tail)
+			}
+			controller, done, err := s.connect(c.Context())
+			if err != nil {
+				return err
+			}
+			defer done()
+			ctx, stop := s.untilInterrupt(c.Context())
+			defer stop()
+			server := segue.ServerName(args[0])
+			logs, err := controller.Logs(ctx, server, tail, follow)
+			if err != nil {
+				return err
+			}
+			defer logs.Close() //nolint:errcheck // only read
+			err = s.copyLogs(server, logs)
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		},
+	}
+	c.Flags().IntVarP(&tail, "tail", "n", 100, "so many lines of what there is")
+	c.Flags().BoolVarP(&follow, "follow", "F", false, "go on with what is written from now on")
+	return c
+}
+
+// copyLogs prints what comes, as it comes. Instances may colour their lines: they are printed as they are.
+func (s *session) copyLogs(server segue.ServerName, logs io.Reader) error {
+	s.printed = true
+	if !s.json {
+		if _, err := io.Copy(s.out, logs); err != nil {
+			return fmt.Errorf("read logs of %s: %w", server, err)
+		}
+		return nil
+	}
+	encoder := json.NewEncoder(s.out)
+	encoder.SetEscapeHTML(false)
+	lines := bufio.NewReader(logs)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			if werr := encoder.Encode(map[string]string{"server": string(server), "line": trimNewline(line)}); werr != nil {
+				return fmt.Errorf("write logs: %w", werr)
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read logs of %s: %w", server, err)
+		}
+	}
+}
+
+func trimNewline(line string) string {
+	if n := len(line); n > 0 && line[n-1] == '\n' {
+		return line[:n-1]
+	}
+	return line
+}
+
+// untilInterrupt gives a context that Ctrl-C ends, for commands that watch and change nothing.
+func (s *session) untilInterrupt(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	interrupts, release := s.d.Interrupts()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-interrupts:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel()
+		<-done
+		release()
+	}
+}
