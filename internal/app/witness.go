@@ -16,8 +16,6 @@ import (
 type crowd struct {
 	witness *witness.Witness
 	journey witness.Journey
-	// sampled is when the last sample was taken: each carries the findings since the one before.
-	sampled time.Time
 }
 
 // newWitness makes the controller's witnesses from stored journeys.
@@ -54,8 +52,8 @@ func (c *crowd) Findings(since time.Time) []segue.Finding {
 	return findings
 }
 
-// Sample turns the report into what a receipt is made from.
-func (c *crowd) Sample() *receipt.WitnessSample {
+// Sample turns the report into what a receipt is made from, with the findings since a time.
+func (c *crowd) Sample(since time.Time) *receipt.WitnessSample {
 	report := c.witness.Snapshot()
 	if report.Started.IsZero() {
 		return nil
@@ -63,11 +61,10 @@ func (c *crowd) Sample() *receipt.WitnessSample {
 	sample := &receipt.WitnessSample{
 		At: report.At, Run: report.Run, Users: report.Users, Requests: report.Requests, Failed: report.Failed,
 		Failures: report.Failures, Unproven: report.Unproven, Retries: report.Retries, Logouts: report.Logouts, Moves: report.Moves,
-		Latency: report.Latency, Problem: report.Problem, Findings: c.witness.Findings(c.sampled),
+		Latency: report.Latency, Problem: report.Problem, Findings: c.witness.Findings(since),
 		WritesMade: report.Writes.Made, WritesVerified: report.Writes.Verified, WritesLost: report.Writes.Lost,
 		WritesDoubled: report.Writes.Doubled, WritesUnverified: report.Writes.Unverified,
 		SocketsOpened: report.Sockets.Opened, SocketsClosed: report.Sockets.Closed, SocketsCut: report.Sockets.Cut,
 	}
-	c.sampled = report.At
 	return sample
 }

@@ -60,7 +60,7 @@ func faultCount(faults spec.Faults) string {
 }
 
 // usage is wrong usage, with where to look.
-func usage(c *cobra.Command, format string, args ...any) error {
+func usage(c *cobra.Command, format string, args ...any) *segue.Error {
 	return segue.Errorf(segue.KindInvalid, format, args...).WithHint("see `%s --help`", c.CommandPath())
 }
 

@@ -39,7 +39,11 @@ type monitor struct {
 	since    time.Time
 	verdict  segue.Verdict
 	told     segue.Ruling
-	sampled  time.Time
+
+	// stepped hears of steps that ended; sampled, under marks, is when the last sample was taken.
+	stepped chan struct{}
+	marks   sync.Mutex
+	sampled time.Time
 }
 
 // syncMonitors starts and ends monitors as rollouts open and end. It runs in the loop.
@@ -65,7 +69,7 @@ func (c *Controller) syncMonitors(ctx context.Context, name segue.ServiceName, f
 	m := &monitor{
 		id: open.ID, service: s, settings: open.Settings, stable: open.Stable.Name, candidate: open.Candidate.Name,
 		log: c.log.With("rollout", open.ID), fresh: fresh, opened: open.OpenedAt,
-		begun: make(chan struct{}), over: make(chan struct{}),
+		begun: make(chan struct{}), over: make(chan struct{}), stepped: make(chan struct{}, 1),
 		judges: c.options.Judges(open.Settings, open.Candidate.Name), told: segue.RulingInconclusive,
 	}
 	if m.witness, err = c.newWitness(s, open); err != nil {
@@ -136,9 +140,6 @@ func (m *monitor) runWitness(ctx context.Context) {
 	}
 }
 
-// sampleEvery is how often counters go to the journal while nothing else makes them.
-const sampleEvery = 15 * time.Second
-
 // accompany looks at the fleet until the rollout is over; false when ctx ended first.
 func (c *Controller) accompany(ctx context.Context, m *monitor) bool {
 	ticker := time.NewTicker(c.options.Look)
@@ -149,6 +150,11 @@ func (c *Controller) accompany(ctx context.Context, m *monitor) bool {
 			return false
 		case <-m.over:
 			return true
+		case <-m.stepped:
+			if time.Since(m.lastSample()) >= m.sampleAfter(true) {
+				c.sample(ctx, m, "")
+			}
+			continue
 		case <-ticker.C:
 		}
 		verdict, ok := c.weigh(ctx, m)
@@ -157,7 +163,7 @@ func (c *Controller) accompany(ctx context.Context, m *monitor) bool {
 			verdict.Final = verdict.Ruling == segue.RulingFail
 			c.post(ctx, segue.Event{Kind: segue.EventVerdict, Service: m.service.name, Rollout: m.id, Verdict: &verdict})
 		}
-		if time.Since(m.sampled) >= sampleEvery {
+		if time.Since(m.lastSample()) >= m.sampleAfter(false) {
 			c.sample(ctx, m, "")
 		}
 	}

@@ -34,8 +34,8 @@ type Drivers interface {
 type Witness interface {
 	// Run works until ctx is done, and then lets what is under way end.
 	Run(ctx context.Context) error
-	// Sample is what was counted so far; nil when nothing was.
-	Sample() *receipt.WitnessSample
+	// Sample is what was counted so far, with the findings since a time; nil when nothing was.
+	Sample(since time.Time) *receipt.WitnessSample
 	// Findings are those since a time.
 	Findings(since time.Time) []segue.Finding
 	// Around is how long it works before the first step and after the last one.

@@ -18,6 +18,12 @@ func (c *Controller) afterEvent(ctx context.Context, entry segue.Entry) {
 		return
 	}
 	c.syncMonitors(ctx, event.Service, event.Kind == segue.EventOpened)
+	if m, ok := c.monitors[event.Rollout]; ok && event.Kind == segue.EventStepDone {
+		select {
+		case m.stepped <- struct{}{}:
+		default:
+		}
+	}
 	if event.Kind == segue.EventServiceConfigured {
 		c.watchService(ctx, event.Service)
 	}

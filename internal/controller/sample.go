@@ -14,31 +14,55 @@ import (
 
 // sample writes the counters as they are into the journal, for the receipt.
 func (c *Controller) sample(ctx context.Context, m *monitor, label string) {
-	m.sampled = time.Now()
-	text, err := json.Marshal(m.measure(ctx, label))
+	since := m.mark()
+	event, err := m.measure(ctx, label, since).Lean(since).Event(m.service.name, m.id)
 	if err != nil {
 		m.log.Error("encode sample", "error", err)
 		return
 	}
-	err = c.decide(ctx, func(*rollout.Ledger) ([]segue.Event, error) {
-		return []segue.Event{{Kind: segue.EventSample, Service: m.service.name, Rollout: m.id, Data: text}}, nil
-	})
+	err = c.decide(ctx, func(*rollout.Ledger) ([]segue.Event, error) { return []segue.Event{event}, nil })
 	if err != nil && ctx.Err() == nil {
 		m.log.Warn("write sample", "error", err)
 	}
 }
 
-func (m *monitor) measure(ctx context.Context, label string) receipt.Sample {
+// mark notes that a sample is taken now, and gives when the one before was.
+func (m *monitor) mark() (before time.Time) {
+	m.marks.Lock()
+	defer m.marks.Unlock()
+	before, m.sampled = m.sampled, time.Now()
+	return before
+}
+
+// lastSample is when the last sample went to the journal.
+func (m *monitor) lastSample() time.Time {
+	m.marks.Lock()
+	defer m.marks.Unlock()
+	return m.sampled
+}
+
+// sampleAfter is how long ago the last sample must be for another one: seconds at first, minutes in a fleet that stays mixed for days, longer where a
+// sample is large.
+func (m *monitor) sampleAfter(atStep bool) time.Duration {
+	age := time.Since(m.opened)
+	pause := min(max(15*time.Second, age/100), 10*time.Minute)
+	if atStep {
+		pause = min(max(time.Second, age/1000), 15*time.Second)
+	}
+	return max(pause, time.Duration(len(m.settings.Servers))*100*time.Millisecond)
+}
+
+func (m *monitor) measure(ctx context.Context, label string, since time.Time) receipt.Sample {
 	sample := receipt.Sample{Label: label}
 	if m.service.balancer != nil {
 		if snapshot, err := m.service.balancer.Snapshot(ctx); err == nil {
 			sample.Balancer = &snapshot
-		} else {
+		} else if ctx.Err() == nil {
 			m.log.Warn("look at balancer", "error", err)
 		}
 	}
 	if m.witness != nil {
-		sample.Witness = m.witness.Sample()
+		sample.Witness = m.witness.Sample(since)
 	}
 	return sample
 }
@@ -96,7 +120,7 @@ func (c *Controller) Receipt(ctx context.Context, id segue.RolloutID) (json.RawM
 	}
 	var latest *receipt.Sample
 	if m != nil {
-		sample := m.measure(ctx, "now")
+		sample := m.measure(ctx, "now", m.lastSample())
 		latest = &sample
 	}
 	return c.buildReceipt(ctx, id, latest)

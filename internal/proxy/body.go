@@ -58,9 +58,10 @@ func newBody(x *exchange, limits Limits) *body {
 func (b *body) again() io.ReadCloser { return &bodyReader{body: b, turn: b.turn.Add(1)} }
 
 // replayable says whether a reader from the beginning gives the whole body.
-func (b *body) replayable() bool { return b == nil || (!b.more && b.err == nil) || b.untouched() }
-
-func (b *body) untouched() bool { return b.read == 0 && b.err == nil }
+func (b *body) replayable() bool {
+	whole := b == nil || b.err == nil || b.err == io.EOF //nolint:errorlint // readers return it bare
+	return whole && (b == nil || !b.more)
+}
 
 // stall cuts the client.
 func (b *body) stall() {

@@ -111,7 +111,7 @@ func (f *front) connState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// release stops accepting, and leaves the socket to a next front. Handshakes go on.
+// release stops accepting, once the queue is empty, and leaves the socket to a next front. Handshakes go on.
 func (f *front) release() { _ = f.turn.Close() }
 
 // drain sends the clients away politely: nothing is accepted, every answer closes its connection, and what is still open after the grace

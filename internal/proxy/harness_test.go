@@ -3,14 +3,23 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -178,6 +187,7 @@ func sendTo(t *testing.T, url, method, body string, headers ...string) answer {
 type app struct {
 	Backend
 	server *httptest.Server
+	conns  atomic.Int32
 	mu     sync.Mutex
 	seen   []*http.Request
 }
@@ -186,7 +196,7 @@ type app struct {
 func serveApp(t *testing.T, id, release string, handler http.HandlerFunc) *app {
 	t.Helper()
 	a := &app{}
-	a.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.seen = append(a.seen, r.Clone(context.WithoutCancel(r.Context())))
 		a.mu.Unlock()
@@ -196,6 +206,20 @@ func serveApp(t *testing.T, id, release string, handler http.HandlerFunc) *app {
 		}
 		_, _ = io.WriteString(w, id)
 	}))
+	inner := a.server.Config.ConnState
+	a.server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			a.conns.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			a.conns.Add(-1)
+		case http.StateActive, http.StateIdle:
+		}
+		if inner != nil {
+			inner(conn, state)
+		}
+	}
+	a.server.Start()
 	t.Cleanup(a.server.Close)
 	a.Backend = Backend{
 		ID: segue.InstanceID(id), Server: segue.ServerName("server-" + id), Release: segue.ReleaseName(release),
@@ -294,3 +318,35 @@ func (a answer) want(t *testing.T, status int, text string) answer {
 }
 
 func name(prefix string, i int) string { return fmt.Sprintf("%s-%d", prefix, i) }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// writeCertificate makes a self-signed certificate for a name, in files of a folder.
+func writeCertificate(t *testing.T, dir, host string) TLS {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, plan, plan, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := TLS{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
+	for path, block := range map[string]*pem.Block{
+		files.Certificate: {Type: "CERTIFICATE", Bytes: cert}, files.Key: {Type: "PRIVATE KEY", Bytes: private},
+	} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}

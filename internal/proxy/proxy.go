@@ -327,8 +327,9 @@ func (s *service) close(ctx context.Context, t timing) {
 		s.closeLong(ctx, t.spread)
 		close(s.closed)
 	})
+	f.release()
+	_ = f.socket.Close() // who comes now is told at once that nobody listens
 	f.drain(ctx, t.grace, t.limit)
-	_ = f.socket.Close()
 	work.Wait()
 	s.endWatch()
 	s.stop()

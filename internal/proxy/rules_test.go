@@ -56,7 +56,6 @@ func TestRuleClaimThenCheck(t *testing.T) {
 
 func TestRuleDrainThenWaitThenCloseIdleThenStop(t *testing.T) {
 	r := run(t, Config{})
-	var open atomic.Int32
 	release := make(chan struct{})
 	arrived := make(chan struct{}, 1)
 	a := serveApp(t, "a", "v1", func(w http.ResponseWriter, req *http.Request) {
@@ -66,17 +65,6 @@ func TestRuleDrainThenWaitThenCloseIdleThenStop(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "a")
 	})
-	a.server.Config.ConnState = nil
-	count := a.server.Config
-	count.ConnState = func(_ net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			open.Add(1)
-		case http.StateClosed, http.StateHijacked:
-			open.Add(-1)
-		case http.StateActive, http.StateIdle:
-		}
-	}
 	r.admit(a.Backend)
 	r.admit(serveApp(t, "b", "v1", nil).Backend)
 	slow := make(chan answer, 1)
@@ -112,7 +100,7 @@ func TestRuleDrainThenWaitThenCloseIdleThenStop(t *testing.T) {
 		return err == nil && n.Requests == 0
 	})
 	r.must(r.client.Settle(t.Context(), web, "a"))
-	eventually(t, "the backend has no connection open", func() bool { return open.Load() <= 0 })
+	eventually(t, "the backend has no connection open", func() bool { return a.conns.Load() == 0 })
 }
 
 func TestRuleIdleConnectionClosedByTheBackendCostsNothing(t *testing.T) {
@@ -142,16 +130,15 @@ func script(t *testing.T, id string, serve func(n int, conn *net.TCPConn, in *bu
 			if err != nil {
 				return
 			}
+			t.Cleanup(func() { _ = conn.Close() })
 			work.Go(func() {
 				defer conn.Close() //nolint:errcheck // a test's
 				serve(n, conn.(*net.TCPConn), bufio.NewReader(conn))
 			})
 		}
 	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		work.Wait()
-	})
+	t.Cleanup(work.Wait)
+	t.Cleanup(func() { _ = listener.Close() })
 	return Backend{
 		ID: segue.InstanceID(id), Server: segue.ServerName("server-" + id), Release: "v1", Address: listener.Addr().String(),
 	}
@@ -225,7 +212,10 @@ func TestRuleRetriesOnlyWhatCannotHappenTwice(t *testing.T) {
 func TestRuleDialFailuresAreTriedElsewhereWithTheirBody(t *testing.T) {
 	r := run(t, Config{Health: HealthConfig{Failures: -1}})
 	r.admit(dead(t, "dead"))
-	echo := serveApp(t, "b", "v1", func(w http.ResponseWriter, req *http.Request) { _, _ = io.Copy(w, req.Body) })
+	echo := serveApp(t, "b", "v1", func(w http.ResponseWriter, req *http.Request) {
+		text, _ := io.ReadAll(req.Body)
+		_, _ = w.Write(text)
+	})
 	r.admit(echo.Backend)
 	body := strings.Repeat("0123456789abcdef", 4<<10)
 	for range 20 {

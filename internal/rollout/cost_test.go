@@ -8,11 +8,11 @@ import (
 	"github.com/segue-deploy/segue"
 )
 
-// rolledFleet rolls a fleet from v1 to v2 through strategy and ledger, and gives the number of entries.
-func rolledFleet(tb testing.TB, servers int, options ...string) int {
+// rolledFleet rolls a fleet from v1 to v2 through strategy and ledger.
+func rolledFleet(tb testing.TB, servers int) {
 	tb.Helper()
 	w := newWorld()
-	settings := settingsOf(append(options, fmt.Sprintf("servers=%d", servers), fmt.Sprintf("width=%d", max(1, servers/100))))
+	settings := settingsOf([]string{fmt.Sprintf("servers=%d", servers), fmt.Sprintf("width=%d", max(1, servers/100))})
 	settings.MinReady = servers / 2
 	w.feed(segue.Event{Kind: segue.EventServiceConfigured, Service: "web", Settings: &settings, Config: "sha256:c"})
 	for _, name := range []string{"v1", "v2"} {
@@ -27,7 +27,6 @@ func rolledFleet(tb testing.TB, servers int, options ...string) int {
 	if stable := w.ledger.Services["web"].Stable.Name; stable != "v2" {
 		tb.Fatalf("stable is %q", stable)
 	}
-	return len(w.entries)
 }
 
 // TestMemoryPerServerStaysFlat: planning for a fleet and folding its rollout allocates the same per server in a fleet of any size.

@@ -70,7 +70,7 @@ func (s *State) indexPlan() {
 	at := slices.Clone(x.nextAt)
 	for i, step := range steps {
 		for _, before := range step.After {
-			x.next[at[before-1]] = int32(i) //nolint:gosec // a plan has fewer than 2^31 steps
+			x.next[at[before-1]] = int32(i)
 			at[before-1]++
 		}
 	}

@@ -98,11 +98,11 @@ func (l *Ledger) Outstanding() []Command {
 		}
 	}
 	slices.SortFunc(open, func(a, b *State) int { return cmp.Compare(a.ID, b.ID) })
-	var commands []Command
-	for _, state := range open {
-		commands = append(commands, Outstanding(*state)...)
+	lists := make([][]Command, len(open))
+	for i, state := range open {
+		lists[i] = Outstanding(*state)
 	}
-	return commands
+	return slices.Concat(lists...)
 }
 
 // Clone gives a copy that shares nothing that changes.

@@ -31,6 +31,7 @@ func TestScenarios(t *testing.T) {
 }
 
 func playFile(t *testing.T, file string) {
+	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)

@@ -160,11 +160,10 @@ func strayClause(state State) string {
 	var text string
 	for _, slot := range state.Fleet.Slots {
 		for _, stray := range slot.Strays {
-			if text == "" {
-				text = fmt.Sprintf("; on %s runs %s, which is nobody's", slot.Server.Name, stray.ID)
-			} else {
+			if text != "" {
 				return text + ", and there are more of that kind"
 			}
+			text = fmt.Sprintf("; on %s runs %s, which is nobody's", slot.Server.Name, stray.ID)
 		}
 	}
 	return text
@@ -196,11 +195,11 @@ func allOf(servers int) string {
 
 // backReason is the reason of a rollout that is held after some of its servers were rolled back.
 func (m *machine) backReason() string {
-	reason := list(m.Scope) + " rolled back: the fleet is mixed"
+	clauses := []string{list(m.Scope) + " rolled back: the fleet is mixed"}
 	for _, server := range m.Scope {
 		if slot, ok := m.Slot(server); ok && !isAt(slot, m.Stable.Name, m.Settings.Balanced) {
-			reason += fmt.Sprintf("; %s: %s", server, strings.TrimPrefix(ailingClause(slot, ailment(slot, m.Settings.Balanced)), string(server)+" "))
+			clauses = append(clauses, ailingClause(slot, ailment(slot, m.Settings.Balanced)))
 		}
 	}
-	return reason
+	return strings.Join(shorten(clauses), "; ")
 }

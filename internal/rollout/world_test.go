@@ -131,20 +131,6 @@ func endOf(state *rollout.State) *laws.End {
 	return &end
 }
 
-// run puts an instance into the world, as a fleet is found at the start.
-func (w *world) run(server segue.Server, release segue.ReleaseName) *instance {
-	id := segue.NewInstanceID(server.Name, release, 1, 1)
-	i := &instance{
-		Instance:  segue.Instance{ID: id, Service: "web", Server: server.Name, Release: release, State: segue.InstanceRunning},
-		partition: server.Partition, ready: true, rotation: segue.RotationIn,
-	}
-	w.truth[id] = i
-	for _, kind := range []laws.FactKind{laws.Started, laws.Ready, laws.Admitted} {
-		w.fact(i.fact(kind))
-	}
-	return i
-}
-
 func (i *instance) fact(kind laws.FactKind) laws.Fact {
 	return laws.Fact{Kind: kind, Server: i.Server, Partition: i.partition, Instance: i.ID, Release: i.Release, Stray: i.stray}
 }
@@ -184,7 +170,7 @@ func (w *world) act(step segue.Step) {
 }
 
 // look is the fleet as a controller finds it: what the journal tells, corrected by what runs.
-func (w *world) look(settings segue.Service) segue.Fleet {
+func (w *world) look() segue.Fleet {
 	service := w.ledger.Services["web"].Clone()
 	fleet := service.Fleet
 	known := map[segue.InstanceID]bool{}
@@ -233,7 +219,7 @@ func (w *world) planned(command rollout.Command) segue.Event {
 	if !ok {
 		return command.Failed("web", segue.Errorf(segue.KindConflict, "rollout %s is over", command.Rollout))
 	}
-	fleet := w.look(state.Settings)
+	fleet := w.look()
 	plan, err := strategy.Plan(strategy.Request{
 		Rollout: command.Rollout, Plan: command.Plan, Service: state.Settings, Fleet: fleet, Stable: state.Stable,
 		Candidate: state.Candidate, Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry,
@@ -268,13 +254,13 @@ func (w *world) answer(command rollout.Command) []rollout.Command {
 func (w *world) open(settings segue.Service, stable, candidate segue.Release, queued bool) ([]rollout.Command, error) {
 	id := w.ledger.Next()
 	plan, err := strategy.Plan(strategy.Request{
-		Rollout: id, Plan: 1, Service: settings, Fleet: w.look(settings), Stable: stable, Candidate: candidate, Goal: segue.GoalForward,
+		Rollout: id, Plan: 1, Service: settings, Fleet: w.look(), Stable: stable, Candidate: candidate, Goal: segue.GoalForward,
 	})
 	if err != nil && !queued {
 		return nil, err
 	}
 	return w.feed(segue.Event{Kind: segue.EventOpened, Service: "web", Rollout: id, Opening: &segue.Opening{
-		Settings: settings, Stable: stable, Candidate: candidate, Fleet: w.look(settings), Plan: w.plans(plan), Queued: queued, By: "ann",
+		Settings: settings, Stable: stable, Candidate: candidate, Fleet: w.look(), Plan: w.plans(plan), Queued: queued, By: "ann",
 	}}), nil
 }
 

@@ -1,6 +1,10 @@
 package strategy
 
-import "github.com/segue-deploy/segue"
+import (
+	"slices"
+
+	"github.com/segue-deploy/segue"
+)
 
 // wholeGroup ties the steps between maintenance on and maintenance off together: a pause never leaves the page up.
 const wholeGroup = "all"
@@ -71,7 +75,7 @@ func (g *group) fill(release segue.ReleaseName, barrier []segue.StepID) segue.St
 		g.serve(g.site.Beside.Instance.ID, release, "it is there still")
 	case taskFill, taskReplace:
 		id := g.instance(g.site.Server.Name, release)
-		g.last = append(g.last[:len(g.last):len(g.last)], barrier...)
+		g.last = append(slices.Clip(g.last), barrier...)
 		g.bear(id, release)
 		started := g.last[0]
 		g.serve(id, release, "")

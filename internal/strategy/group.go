@@ -76,6 +76,7 @@ func (g *group) step(kind segue.StepKind, instance segue.InstanceID, release seg
 		step.Within = timing.Drain
 	case segue.StepStop:
 		step.Within = timing.Grace
+	default:
 	}
 	g.last = []segue.StepID{g.add(step, g.last...)}
 }

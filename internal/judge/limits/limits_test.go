@@ -29,7 +29,9 @@ func window(servers ...judge.ServerEvidence) judge.Evidence {
 	return judge.Evidence{Service: "web", Stable: "v1", Candidate: "v2", Servers: servers}
 }
 
-func ruling(findings []segue.Finding) segue.Ruling { return segue.Combine(time.Time{}, findings).Ruling }
+func ruling(findings []segue.Finding) segue.Ruling {
+	return segue.Combine(time.Time{}, findings).Ruling
+}
 
 func TestRulings(t *testing.T) {
 	fast, slow := 5*time.Millisecond, 250*time.Millisecond

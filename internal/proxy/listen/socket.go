@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,9 +18,6 @@ type Socket struct {
 	listener *net.TCPListener
 	// Inherited is true when the socket was passed in by a supervisor: it stays open there when this process closes it.
 	Inherited bool
-
-	mu   sync.Mutex
-	turn *Turn
 }
 
 // Bind listens on address ("host:port"; port 0 takes a free one) with SO_REUSEADDR, never SO_REUSEPORT. The error names the
@@ -63,34 +61,32 @@ func (s *Socket) Close() error {
 
 // Turn begins to accept from the socket. The turn before, if any, must have been closed.
 func (s *Socket) Turn() *Turn {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	_ = s.listener.SetDeadline(time.Time{})
-	s.turn = &Turn{socket: s}
-	return s.turn
+	return &Turn{socket: s, done: make(chan struct{})}
 }
 
 // Turn is one acceptor's time on a Socket: a net.Listener whose Close leaves the socket open.
 type Turn struct {
 	socket *Socket
-	mu     sync.Mutex
-	over   bool
+	over   atomic.Bool
+	once   sync.Once
+	done   chan struct{} // closed when Accept has said that the turn is over
 }
 
-// Accept waits for a connection; net.ErrClosed once the turn or the socket is closed.
+// lastCall is how long a turn that was closed goes on accepting what stands in the queue, so that nobody in it is turned away.
+const lastCall = 2 * time.Millisecond
+
+// Accept waits for a connection; net.ErrClosed once the turn or the socket is closed. Running out of descriptors is waited out.
 func (t *Turn) Accept() (net.Conn, error) {
 	for {
 		conn, err := t.socket.listener.AcceptTCP()
-		if err == nil {
+		switch {
+		case err == nil:
 			return conn, nil
-		}
-		if t.closed() {
+		case t.over.Load():
+			t.once.Do(func() { close(t.done) })
 			return nil, net.ErrClosed
-		}
-		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-			continue // the deadline that ended an earlier turn
-		}
-		if !passing(err) {
+		case !passing(err):
 			return nil, err
 		}
 		time.Sleep(exhausted)
@@ -110,28 +106,21 @@ func passing(err error) bool {
 	return false
 }
 
-// Close ends the turn: a waiting Accept returns, the socket and its queue stay.
+// Close ends the turn: Accept gives what is in the queue and then returns; the socket stays. Close waits for that, for a short time, so
+// that the next turn shares the socket with nobody.
 func (t *Turn) Close() error {
-	t.mu.Lock()
-	over := t.over
-	t.over = true
-	t.mu.Unlock()
-	if over {
+	if t.over.Swap(true) {
 		return nil
 	}
-	t.socket.mu.Lock()
-	defer t.socket.mu.Unlock()
-	if t.socket.turn == t {
-		_ = t.socket.listener.SetDeadline(time.Unix(1, 0))
+	_ = t.socket.listener.SetDeadline(time.Now().Add(lastCall))
+	timer := time.NewTimer(50 * lastCall)
+	defer timer.Stop()
+	select {
+	case <-t.done:
+	case <-timer.C: // nobody accepts
 	}
 	return nil
 }
 
 // Addr is the socket's address.
 func (t *Turn) Addr() net.Addr { return t.socket.Addr() }
-
-func (t *Turn) closed() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.over
-}

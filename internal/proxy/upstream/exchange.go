@@ -283,7 +283,7 @@ func (x *exchange) settle(req *http.Request, address string, err error) (fit boo
 	failure := x.src.settle(&x.res, req.ProtoMajor)
 	x.res.Stage = stage
 	if err == nil {
-		x.src.discard()
+		x.src.linger()
 		return fit
 	}
 	if failure != nil {

@@ -15,6 +15,8 @@ func peek(fd uintptr) quietness {
 			return quiet
 		case err != nil || n == 0:
 			return ended
+		case hungUp(fd):
+			return ended
 		default:
 			return pending
 		}

@@ -163,7 +163,7 @@ func (p *passage) settle() Result {
 	failure := p.src.settle(&p.res, p.req.ProtoMajor)
 	p.res.Sent = p.src.read()
 	if err == nil {
-		p.src.discard()
+		p.src.linger()
 		return p.res
 	}
 	if failure != nil {

@@ -10,7 +10,7 @@ import (
 // source is a request's body as it is read for a backend. It counts, tells a client's failure from a backend's, and can be stopped
 // while a Read waits for a slow client: otherwise an early answer, or a backend's death, would have to wait for that client.
 type source struct {
-	body io.ReadCloser
+	body io.Reader
 	w    http.ResponseWriter
 	size int64
 	// left says whether the client has gone. Cutting a Read short makes net/http cancel the request's context, as if the client
@@ -144,16 +144,12 @@ func (s *source) settle(r *Result, proto int) (failure error) {
 	return s.err
 }
 
-// discard gives the rest of the body up after a whole answer. The answer goes out first; the body must be closed before the handler
-// returns, because net/http could otherwise find its end while it waits for the next request already.
-func (s *source) discard() {
-	if s.ended() {
-		return
+// linger bounds how long the server waits, after a whole answer, for the rest of a body that nobody wants any more. It waits at all so
+// that the client reads its answer before its connection goes.
+func (s *source) linger() {
+	if !s.ended() {
+		_ = http.NewResponseController(s.w).SetReadDeadline(time.Now().Add(lingerRead))
 	}
-	control := http.NewResponseController(s.w)
-	_ = control.Flush()
-	_ = control.SetReadDeadline(time.Now().Add(lingerRead))
-	_ = s.body.Close()
 }
 
 // clientLeft says whether the client of req has gone, from what s knows, and whether a Read was cut, so that the request's context says

@@ -13,38 +13,42 @@ import (
 type FactKind string
 
 const (
-	// Started: an instance came into being; carries Server, Partition, Instance, Release. Stray when nobody's plan did it.
+	// Started means that an instance came into being; carries Server, Partition, Instance, Release. Stray when nobody's plan did it.
 	Started FactKind = "started"
-	// Ready and Unready: an instance became able, or unable, to serve; Unready is never Segue's doing.
-	Ready   FactKind = "ready"
+	// Ready means that an instance became able to serve.
+	Ready FactKind = "ready"
+	// Unready means that it became unable to, by itself.
 	Unready FactKind = "unready"
-	// Admitted: from here on the balancer may send an instance new requests.
+	// Admitted means that from here on the balancer may send an instance new requests.
 	Admitted FactKind = "admitted"
-	// Leaving: it was decided to take an instance out of rotation, or to end it where there is no rotation.
+	// Leaving means that it was decided to take an instance out of rotation, or to end it where there is no rotation.
 	Leaving FactKind = "leaving"
-	// Staying: it was decided that an instance in rotation stays there after all.
+	// Staying means that it was decided that an instance in rotation stays there after all.
 	Staying FactKind = "staying"
-	// Drained: the balancer has confirmed that it sends an instance nothing new.
+	// Drained means that the balancer has confirmed that it sends an instance nothing new.
 	Drained FactKind = "drained"
-	// Quiet: a drained instance has nothing in flight any more, or its drain deadline has passed.
+	// Quiet means that a drained instance has nothing in flight any more, or that its drain deadline has passed.
 	Quiet FactKind = "quiet"
-	// Stopping: somebody told an instance to end. Stopped: it is gone.
+	// Stopping means that somebody told an instance to end.
 	Stopping FactKind = "stopping"
-	Stopped  FactKind = "stopped"
-	// Bound: from here on this many ready backends in rotation are the minimum (Count).
+	// Stopped means that it is gone.
+	Stopped FactKind = "stopped"
+	// Bound means that from here on this many ready backends in rotation are the minimum (Count).
 	Bound FactKind = "bound"
-	// Open: one may go back to a release; Closed: no more.
-	Open   FactKind = "open"
+	// Open means that one may go back to a release.
+	Open FactKind = "open"
+	// Closed means that one may no more.
 	Closed FactKind = "closed"
-	// Removed: something that a release needs (its files, its tables) is gone.
+	// Removed means that something that a release needs (its files, its tables) is gone.
 	Removed FactKind = "removed"
-	// Beyond: a server whose faults are not Segue's to mend; no way back is owed there. Carries Server.
+	// Beyond names a server whose faults are not Segue's to mend: no way back is owed there.
 	Beyond FactKind = "beyond"
-	// Ended: a rollout ended; carries End.
+	// Ended means that a rollout ended; carries End.
 	Ended FactKind = "ended"
-	// Written: a journal entry was acknowledged (Index). Found: it was there when the journal was read at the end.
+	// Written means that a journal entry was acknowledged (Index).
 	Written FactKind = "written"
-	Found   FactKind = "found"
+	// Found means that it was there when the journal was read at the end.
+	Found FactKind = "found"
 )
 
 // Fact is one thing that happened.
@@ -82,8 +86,8 @@ type Violation struct {
 	Text string
 }
 
-// Error makes a violation an error.
-func (v Violation) Error() string {
+// String gives a violation for people.
+func (v Violation) String() string {
 	return fmt.Sprintf("law %s broken at fact %d: %s", v.Law, v.At, v.Text)
 }
 

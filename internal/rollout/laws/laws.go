@@ -11,14 +11,13 @@ import (
 
 // Check runs every law over the trace of one service.
 func Check(balanced bool, trace []Fact) []Violation {
-	var violations []Violation
-	for _, law := range []func(bool, []Fact) []Violation{Capacity, AcknowledgedDrain, TwoAtMost, ContractLast, WayBack, NothingHidden, NoDataLost} {
-		violations = append(violations, law(balanced, trace)...)
-	}
-	return violations
+	return slices.Concat(
+		Capacity(balanced, trace), AcknowledgedDrain(balanced, trace), TwoAtMost(balanced, trace), ContractLast(balanced, trace),
+		WayBack(balanced, trace), NothingHidden(balanced, trace), NoDataLost(balanced, trace),
+	)
 }
 
-// Capacity: nothing that Segue decides takes the ready backends in rotation below the minimum. Instances that die by themselves may, and
+// Capacity holds when nothing that Segue decides takes the ready backends in rotation below the minimum. Instances that die by themselves may, and
 // one that dies after the decision is bad luck. What is done without a decision counts as decided when it is done.
 func Capacity(balanced bool, trace []Fact) []Violation {
 	return walk("capacity", balanced, trace, func(w *world, fact Fact) string {
@@ -36,7 +35,7 @@ func Capacity(balanced bool, trace []Fact) []Violation {
 	})
 }
 
-// AcknowledgedDrain: no instance is told to end before the balancer has confirmed that it sends it nothing new, and what it had in flight
+// AcknowledgedDrain holds when no instance is told to end before the balancer has confirmed that it sends it nothing new, and what it had in flight
 // is over or out of time.
 func AcknowledgedDrain(balanced bool, trace []Fact) []Violation {
 	if !balanced {
@@ -56,7 +55,7 @@ func AcknowledgedDrain(balanced bool, trace []Fact) []Violation {
 	})
 }
 
-// TwoAtMost: a partition never runs more than two releases. Strays are nobody's doing and are left out.
+// TwoAtMost holds when a partition never runs more than two releases. Strays are nobody's doing and are left out.
 func TwoAtMost(balanced bool, trace []Fact) []Violation {
 	return walk("two at most", balanced, trace, func(w *world, fact Fact) string {
 		if fact.Kind != Started || fact.Stray {
@@ -75,7 +74,7 @@ func TwoAtMost(balanced bool, trace []Fact) []Violation {
 	})
 }
 
-// ContractLast: nothing that a release needs is removed while an instance of it runs, or while one may still go back to it.
+// ContractLast holds when nothing that a release needs is removed while an instance of it runs, or while one may still go back to it.
 func ContractLast(balanced bool, trace []Fact) []Violation {
 	return walk("contract last", balanced, trace, func(w *world, fact Fact) string {
 		if fact.Kind != Removed {
@@ -93,7 +92,7 @@ func ContractLast(balanced bool, trace []Fact) []Violation {
 	})
 }
 
-// WayBack: a rollout that was given up ends with stable on every server, ready and in rotation, except where a fault is beyond mending
+// WayBack holds when a rollout that was given up ends with stable on every server, ready and in rotation, except where a fault is beyond mending
 // or where stable has died by itself.
 func WayBack(balanced bool, trace []Fact) []Violation {
 	return walk("way back", balanced, trace, func(w *world, fact Fact) string {
@@ -112,7 +111,7 @@ func WayBack(balanced bool, trace []Fact) []Violation {
 // nameable is the size of a fleet up to which an end sentence names each server; larger ones are summed up.
 const nameable = 8
 
-// NothingHidden: an end that says "done" or "rolled back" has every server on that release, ready and in rotation, and nothing else running; any
+// NothingHidden holds when an end that says "done" or "rolled back" has every server on that release, ready and in rotation, and nothing else running; any
 // other end names each server that is not where it should be, and the exit code shows it.
 func NothingHidden(balanced bool, trace []Fact) []Violation {
 	return walk("nothing hidden", balanced, trace, func(w *world, fact Fact) string {
@@ -182,7 +181,7 @@ func (w *world) diedOf(server segue.ServerName, release segue.ReleaseName) bool 
 	return false
 }
 
-// NoDataLost: every journal entry that was acknowledged is found again.
+// NoDataLost holds when every journal entry that was acknowledged is found again.
 func NoDataLost(_ bool, trace []Fact) []Violation {
 	found := map[int64]bool{}
 	var violations []Violation
@@ -199,7 +198,7 @@ func NoDataLost(_ bool, trace []Fact) []Violation {
 	return violations
 }
 
-// CrashAnywhere: a rollout that was interrupted comes to the same end as one that was not.
+// CrashAnywhere holds when a rollout that was interrupted comes to the same end as one that was not.
 func CrashAnywhere(undisturbed, interrupted End) []Violation {
 	if undisturbed.Phase == interrupted.Phase && undisturbed.Goal == interrupted.Goal && undisturbed.Sentence == interrupted.Sentence {
 		return nil

@@ -38,8 +38,8 @@ func (r *rig) killShim(id segue.InstanceID) {
 
 func TestKilledShimIsReplacedWhileItsCommandRuns(t *testing.T) {
 	r := newRig(t)
-	instance := r.ready("v1", r.web(""))
-	log := r.lines(instance.ID, -1, true)
+	instance := r.ready(r.web(""))
+	log := r.lines(instance.ID, true)
 	before := r.shimOf(instance.ID)
 	r.killShim(instance.ID)
 	// The driver follows the instance and brings the shim back by itself. Its first word is the log that was written meanwhile.
@@ -72,7 +72,7 @@ func TestKilledShimIsReplacedWhileItsCommandRuns(t *testing.T) {
 
 func TestCommandGoesOnWithoutShimAndDriver(t *testing.T) {
 	r := newRig(t)
-	instance := r.ready("v1", r.web(""))
+	instance := r.ready(r.web(""))
 	pid := r.shimOf(instance.ID)
 	if err := r.driver.Close(); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestCommandGoesOnWithoutShimAndDriver(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].PID != instance.PID || found[0].Restarts != 0 {
 		t.Fatalf("List = %+v, %v; want the same process %d", found, err, instance.PID)
 	}
-	log := r.lines(instance.ID, -1, true)
+	log := r.lines(instance.ID, true)
 	long := 0
 	for log.Scan() && !strings.Contains(log.Text(), "the end") {
 		if strings.HasPrefix(log.Text(), "xxx") {
@@ -105,7 +105,7 @@ func TestCommandGoesOnWithoutShimAndDriver(t *testing.T) {
 
 func TestShimAndCommandKilledTogether(t *testing.T) {
 	r := newRig(t)
-	instance := r.ready("v1", r.web(""))
+	instance := r.ready(r.web(""))
 	child := r.get(instance.Address, "/child")
 	if err := r.driver.Close(); err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestInstanceOutlivesItsController(t *testing.T) {
 
 func TestShimTakesNoNoticeOfSignals(t *testing.T) {
 	r := newRig(t)
-	instance := r.ready("v1", r.web(""))
+	instance := r.ready(r.web(""))
 	pid := r.shimOf(instance.ID)
 	for _, number := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM} {
 		if err := syscall.Kill(pid, number); err != nil {
@@ -177,7 +177,7 @@ func TestShimTakesNoNoticeOfSignals(t *testing.T) {
 		}
 	}
 	r.get(instance.Address, "/log", "text", "still here")
-	r.line(r.lines(instance.ID, -1, true), "still here")
+	r.line(r.lines(instance.ID, true), "still here")
 	if after := r.shimOf(instance.ID); after != pid {
 		t.Errorf("shim %d was replaced by %d", pid, after)
 	}
@@ -195,8 +195,8 @@ func TestStopIsTakenUpAgain(t *testing.T) {
 	r := newRig(t)
 	config := r.web("ignore-term")
 	config.Stop.Grace = 0 // filled with the default: far more than this test takes
-	instance := r.ready("v1", config)
-	log := r.lines(instance.ID, -1, true)
+	instance := r.ready(config)
+	log := r.lines(instance.ID, true)
 	stopped := make(chan error, 1)
 	go func() { stopped <- r.driver.Stop(r.ctx, instance.ID) }()
 	r.line(log, "web: TERM")

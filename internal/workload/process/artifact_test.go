@@ -208,7 +208,7 @@ func TestFileAsArtifact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.line(r.lines(instance.ID, -1, true), "worker: works")
+	r.line(r.lines(instance.ID, true), "worker: works")
 	staged := filepath.Join(r.state, "releases/web/v1-"+digest.Short(), "shop-v1")
 	line, err := os.ReadFile(filepath.Join("/proc", itoa(instance.PID), "cmdline"))
 	if want := strings.Join([]string{staged, "worker", "--config=" + staged, staged, ""}, "\x00"); err != nil || string(line) != want {

@@ -52,6 +52,7 @@ type Driver struct {
 	cancels     map[*context.CancelFunc]struct{} // of everything in the background
 	tracked     map[segue.InstanceID]*tracked
 	stopping    map[segue.InstanceID]*stopping
+	leaving     map[int]uint64 // shims that have carried out their stop order: process to start in ticks since boot
 	subscribers map[*subscriber]struct{}
 	background  sync.WaitGroup
 }
@@ -88,6 +89,7 @@ func New(options Options) (*Driver, error) {
 		cancels:     map[*context.CancelFunc]struct{}{},
 		tracked:     map[segue.InstanceID]*tracked{},
 		stopping:    map[segue.InstanceID]*stopping{},
+		leaving:     map[int]uint64{},
 		subscribers: map[*subscriber]struct{}{},
 	}
 	ids, err := d.folders()

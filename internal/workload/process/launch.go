@@ -67,12 +67,11 @@ func (a assembly) spec(address string) (shim.Spec, error) {
 	fill := func(text string) string { return move.apply(expand(text, values)) }
 	env := a.environment(values, fill)
 
-	var command, check []string
-	for _, arg := range c.Command {
-		command = append(command, fill(arg))
-	}
-	for _, arg := range c.Ready.Command {
-		check = append(check, fill(arg))
+	command, check := slices.Clone(c.Command), slices.Clone(c.Ready.Command)
+	for _, argv := range [][]string{command, check} {
+		for i, arg := range argv {
+			argv[i] = fill(arg)
+		}
 	}
 	if len(command) == 0 {
 		return shim.Spec{}, segue.Errorf(segue.KindInvalid, "service %s has no command", l.Service)

@@ -18,7 +18,7 @@ import (
 
 func TestInstanceServesItsReleaseUntilStopped(t *testing.T) {
 	r := newRig(t)
-	instance := r.ready("v1", r.web(""))
+	instance := r.ready(r.web(""))
 	if got := r.get(instance.Address, "/release"); got != "v1\n" {
 		t.Errorf("it serves %q", got)
 	}
@@ -45,14 +45,14 @@ func TestInstanceServesItsReleaseUntilStopped(t *testing.T) {
 		t.Error("its folder is still there")
 	}
 	wantKind(t, r.driver.Probe(r.ctx, instance.ID), segue.KindNotFound)
-	r.line(r.lines(instance.ID, -1, false), "web: TERM")
+	r.line(r.lines(instance.ID, false), "web: TERM")
 }
 
 func TestStopTakesTheWholeGroup(t *testing.T) {
 	r := newRig(t)
 	config := r.web("")
 	config.Stop.Grace = 100 * time.Millisecond
-	instance := r.ready("v1", config)
+	instance := r.ready(config)
 	pid, err := strconv.Atoi(r.get(instance.Address, "/child"))
 	if err != nil {
 		t.Fatal(err)
@@ -81,12 +81,12 @@ func TestWorkerIsQuietedFirst(t *testing.T) {
 		if instance.Address != "" {
 			t.Errorf("a worker has address %s", instance.Address)
 		}
-		r.line(r.lines(instance.ID, -1, true), "worker: works in "+string(instance.ID))
+		r.line(r.lines(instance.ID, true), "worker: works in "+string(instance.ID))
 		if err := r.driver.Stop(r.ctx, instance.ID); err != nil {
 			t.Fatal(err)
 		}
 		var got []string
-		for lines := r.lines(instance.ID, -1, false); lines.Scan(); {
+		for lines := r.lines(instance.ID, false); lines.Scan(); {
 			if strings.Contains(lines.Text(), "got") {
 				got = append(got, lines.Text())
 			}
@@ -100,7 +100,7 @@ func TestWorkerIsQuietedFirst(t *testing.T) {
 func TestWorkerWithoutCheckIsReadyAfterASecond(t *testing.T) {
 	r := newRig(t)
 	begun := time.Now()
-	instance := r.ready("v1", r.worker(""))
+	instance := r.ready(r.worker(""))
 	if took := time.Since(begun); took < time.Second {
 		t.Errorf("it was ready after %v", took)
 	}
@@ -113,7 +113,7 @@ func TestReadinessByConnectionAndCommand(t *testing.T) {
 	r := newRig(t)
 	config := r.web("never-ready")
 	config.Ready = process.Ready{TCP: true}
-	r.ready("v1", config)
+	r.ready(config)
 
 	mark := filepath.Join(r.project, "ready-v2")
 	config = r.worker("")
@@ -165,8 +165,11 @@ func TestProgramThatCannotRun(t *testing.T) {
 		program string
 		kind    segue.Kind
 	}{
-		{"./missing", segue.KindNotFound}, {"no-such-program-on-the-path", segue.KindNotFound},
-		{"./plain.txt", segue.KindInvalid}, {"./releases", segue.KindInvalid}, {"./wrong", segue.KindInvalid},
+		{"./missing", segue.KindNotFound},
+		{"no-such-program-on-the-path", segue.KindNotFound},
+		{"./plain.txt", segue.KindInvalid},
+		{"./releases", segue.KindInvalid},
+		{"./wrong", segue.KindInvalid},
 	} {
 		config := r.web("")
 		config.Command[0] = test.program
@@ -195,7 +198,7 @@ func TestPortTakenBySomebodyElse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	instance := r.ready("v1", r.web(""))
+	instance := r.ready(r.web(""))
 	taken, err := os.ReadFile(filepath.Join(r.state, "taken"))
 	if err != nil || strings.TrimSpace(string(taken)) == instance.Address {
 		t.Errorf("it got %s, and %q was taken; %v", instance.Address, taken, err)
@@ -206,7 +209,7 @@ func TestSecretsAreInOneFileOnly(t *testing.T) {
 	r := newRig(t)
 	config := r.web("")
 	config.Env["DATABASE_URL"] = "postgres://shop:geheim@db/shop"
-	instance := r.ready("v1", config)
+	instance := r.ready(config)
 	if got := r.get(instance.Address, "/env", "name", "DATABASE_URL"); !strings.Contains(got, "geheim") {
 		t.Errorf("the instance does not have it: %q", got)
 	}

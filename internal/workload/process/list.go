@@ -108,7 +108,7 @@ func (d *Driver) homeless(known []segue.InstanceID) ([]segue.Instance, error) {
 	var found []segue.Instance
 	for _, stat := range all {
 		id, ok := d.shimOf(stat.PID)
-		if !ok || housed[id] || exists(d.dir(id)) {
+		if !ok || housed[id] || exists(d.dir(id)) || d.isLeaving(stat) {
 			continue
 		}
 		found = append(found, segue.Instance{
@@ -117,6 +117,13 @@ func (d *Driver) homeless(known []segue.InstanceID) ([]segue.Instance, error) {
 		})
 	}
 	return found, nil
+}
+
+func (d *Driver) isLeaving(stat shim.Stat) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	start, ok := d.leaving[stat.PID]
+	return ok && start == stat.Start
 }
 
 // shimOf says which instance's shim a process is. It goes by the command line: the shim program's arguments, and a folder of ours.

@@ -60,7 +60,8 @@ func lateShim(dir string) {
 	}
 	mark, err := os.OpenFile(filepath.Join(filepath.Dir(dir), "..", "taken"), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err == nil {
-		listener, err := net.Listen("tcp", spec.Address)
+		var config net.ListenConfig
+		listener, err := config.Listen(context.Background(), "tcp", spec.Address)
 		if err != nil {
 			syscall.Exit(1)
 		}
@@ -128,8 +129,8 @@ func web(artifact string) {
 		code, _ := strconv.Atoi(r.FormValue("code"))
 		syscall.Exit(code)
 	})
-	mux.HandleFunc("/child", func(w http.ResponseWriter, _ *http.Request) {
-		child := exec.Command(os.Args[0], "worker")
+	mux.HandleFunc("/child", func(w http.ResponseWriter, r *http.Request) {
+		child := exec.CommandContext(context.WithoutCancel(r.Context()), os.Args[0], "worker")
 		child.Env = append(os.Environ(), "MODE=stubborn")
 		if err := child.Start(); err != nil {
 			fmt.Fprint(w, err)

@@ -53,7 +53,8 @@ func TestPortRangeIsOutsideTheKernels(t *testing.T) {
 func TestPortsAreGivenOutOnce(t *testing.T) {
 	p := newPorts()
 	p.low, p.high = 30100, 30103
-	busy, err := net.Listen("tcp", "127.0.0.1:30101")
+	var config net.ListenConfig
+	busy, err := config.Listen(t.Context(), "tcp", "127.0.0.1:30101")
 	if err != nil {
 		t.Skip("port 30101 is in use here")
 	}

@@ -182,7 +182,7 @@ func checkHTTP(ctx context.Context, url string) error {
 	if err != nil {
 		return fmt.Errorf("check readiness: %w", err)
 	}
-	defer response.Body.Close() //nolint:errcheck // only read
+	defer response.Body.Close()
 	if response.StatusCode >= 200 && response.StatusCode < 400 {
 		return nil
 	}

@@ -24,7 +24,7 @@ import (
 // rig is a state folder, a project folder with artifacts, and a driver.
 type rig struct {
 	t       *testing.T
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // of one test, in which the rig lives and dies
 	state   string
 	project string
 	driver  *process.Driver
@@ -57,15 +57,6 @@ func (r *rig) open() *process.Driver {
 	return d
 }
 
-// reopen closes the driver and makes another one on the same state, as a new controller does.
-func (r *rig) reopen() {
-	r.t.Helper()
-	if err := r.driver.Close(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.driver = r.open()
-}
-
 // end stops everything and looks for what was left.
 func (r *rig) end() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx), 30*time.Second)
@@ -91,9 +82,18 @@ func (r *rig) end() {
 		r.t.Error(err)
 	}
 	for _, stat := range all {
+		// A shim that has said its last word may still be on its way out.
 		proc := filepath.Join("/proc", fmt.Sprint(stat.PID))
 		line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 		environ, _ := os.ReadFile(filepath.Join(proc, "environ"))
+		if strings.Contains(string(line), r.state) && strings.Contains(string(line), "shim") {
+			leaving, cancel := context.WithTimeout(ctx, 5*time.Second)
+			err := shim.AwaitExit(leaving, stat.PID, stat.Start)
+			cancel()
+			if err == nil {
+				continue
+			}
+		}
 		if strings.Contains(string(line), r.state) || strings.Contains(string(environ), r.state) {
 			r.t.Errorf("process %d is left: %q", stat.PID, strings.ReplaceAll(string(line), "\x00", " "))
 			_ = shim.Kill(ctx, stat)
@@ -165,10 +165,10 @@ func (r *rig) start(name string, config process.Config) segue.Instance {
 	return instance
 }
 
-// ready starts an instance and waits until it is ready.
-func (r *rig) ready(name string, config process.Config) segue.Instance {
+// ready starts an instance of v1 and waits until it is ready.
+func (r *rig) ready(config process.Config) segue.Instance {
 	r.t.Helper()
-	instance := r.start(name, config)
+	instance := r.start("v1", config)
 	if err := r.driver.AwaitReady(r.ctx, instance.ID); err != nil {
 		r.t.Fatal(err)
 	}
@@ -215,9 +215,9 @@ func until(t *testing.T, states <-chan segue.Instance, id segue.InstanceID, want
 }
 
 // lines reads an instance's log line by line.
-func (r *rig) lines(id segue.InstanceID, tail int, follow bool) *bufio.Scanner {
+func (r *rig) lines(id segue.InstanceID, follow bool) *bufio.Scanner {
 	r.t.Helper()
-	log, err := r.driver.Logs(r.ctx, id, tail, follow)
+	log, err := r.driver.Logs(r.ctx, id, -1, follow)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -226,15 +226,14 @@ func (r *rig) lines(id segue.InstanceID, tail int, follow bool) *bufio.Scanner {
 }
 
 // line waits for a line that contains text.
-func (r *rig) line(scanner *bufio.Scanner, text string) string {
+func (r *rig) line(scanner *bufio.Scanner, text string) {
 	r.t.Helper()
 	for scanner.Scan() {
 		if strings.Contains(scanner.Text(), text) {
-			return scanner.Text()
+			return
 		}
 	}
 	r.t.Fatalf("the log ends without %q: %v", text, scanner.Err())
-	return ""
 }
 
 func wantKind(t *testing.T, err error, want segue.Kind) {

@@ -78,7 +78,8 @@ func (d *Driver) running(ctx context.Context, launch workload.Launch) (instance 
 	}
 	if v.Refusal != nil {
 		// An earlier start was cut short after its command had been refused: begin again.
-		return instance, false, d.discard(ctx, t)
+		d.discard(ctx, t)
+		return instance, false, nil
 	}
 	return instanceOf(spec, v.State), true, nil
 }
@@ -197,10 +198,9 @@ func (d *Driver) clear(ctx context.Context, spec shim.Spec, client *shim.Client)
 }
 
 // discard forgets and removes an instance that was refused.
-func (d *Driver) discard(ctx context.Context, t *tracked) error {
+func (d *Driver) discard(ctx context.Context, t *tracked) {
 	d.drop(t)
 	d.clear(ctx, t.spec, t.client)
-	return nil
 }
 
 // killShim ends an instance by force, whatever state its folder is in.

@@ -129,13 +129,14 @@ func (d *Driver) stop(ctx context.Context, id segue.InstanceID) error {
 	return nil
 }
 
-// endShim gives the stop order until there is a shim that carried it out, and waits until that is gone, too.
+// endShim gives the stop order until there is a shim that carried it out.
 func (d *Driver) endShim(ctx context.Context, t *tracked) error {
 	const tries = 5
 	for fault := 1; ; fault++ {
 		state, err := d.orderStop(ctx, t)
 		if err == nil {
-			return shim.AwaitExit(ctx, state.Keeper, state.KeeperStart)
+			d.letGo(ctx, state)
+			return nil
 		}
 		if ctx.Err() != nil {
 			return errClosed()
@@ -165,6 +166,22 @@ func (d *Driver) orderStop(ctx context.Context, t *tracked) (shim.State, error) 
 	}
 	d.learn(t, state)
 	return state, nil
+}
+
+// letGo sees a shim off that has said its last word. Nothing of the instance is left then but that process, which needs some 10 ms
+// for its own end (the kernel's, who takes a file watch down); a rollout does not wait for that.
+func (d *Driver) letGo(ctx context.Context, state shim.State) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leaving[state.Keeper] = state.KeeperStart
+	d.run(ctx, func(ctx context.Context) {
+		if err := shim.AwaitExit(ctx, state.Keeper, state.KeeperStart); err != nil && ctx.Err() == nil {
+			d.log.WarnContext(ctx, "shim does not end", "pid", state.Keeper, "error", err)
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.leaving, state.Keeper)
+	})
 }
 
 // removeFolder removes an instance's folder. A shim on its last breath may still write into it.

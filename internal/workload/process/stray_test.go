@@ -23,7 +23,7 @@ func TestStraysAreListedAndCanBeStopped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			instance := r.ready("v1", r.web(""))
+			instance := r.ready(r.web(""))
 			if err := r.driver.Close(); err != nil {
 				t.Fatal(err)
 			}

@@ -112,41 +112,42 @@ func (d *Driver) follow(ctx context.Context, spec shim.Spec) (*tracked, error) {
 
 // attend waits for one state after the other until the instance is over, and brings its shim back when that is gone.
 func (d *Driver) attend(ctx context.Context, t *tracked) {
-	for {
+	for ctx.Err() == nil {
 		v, changed := t.read()
 		state, err := t.client.Next(ctx, v.Cursor)
-		if err != nil && ctx.Err() == nil {
-			// The shim is gone. That is as it should be when the instance is over.
-			now, _ := t.read()
-			switch {
-			case now.gone || now.known && now.Phase == segue.InstanceExited:
-				return
-			case now.ending:
-				select {
-				case <-changed:
-				case <-ctx.Done():
-				}
-				continue
-			}
-			state, err = d.revive(ctx, t)
-		}
-		if ctx.Err() != nil {
-			return
-		}
 		if err == nil {
 			d.learn(t, state)
 			continue
 		}
-		if d.vanished(t) {
+		// The shim is gone. That is as it should be when the instance is over.
+		switch now, _ := t.read(); {
+		case ctx.Err() != nil, now.gone, now.known && now.Phase == segue.InstanceExited:
+			return
+		case now.ending:
+			select {
+			case <-changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if state, err = d.revive(ctx, t); err == nil {
+			d.learn(t, state)
+			continue
+		}
+		if ctx.Err() != nil || d.vanished(t) {
 			return
 		}
-		d.log.ErrorContext(ctx, "shim cannot be brought back", "instance", t.spec.ID, "error", err)
-		t.post(func() { t.fault = err })
-		select {
-		case <-time.After(reviveEvery):
-		case <-ctx.Done():
-			return
-		}
+		d.despair(ctx, t, err)
+	}
+}
+
+// despair notes that a shim cannot be brought back, and waits until it is time for the next attempt.
+func (d *Driver) despair(ctx context.Context, t *tracked, err error) {
+	d.log.ErrorContext(ctx, "shim cannot be brought back", "instance", t.spec.ID, "error", err)
+	t.post(func() { t.fault = err })
+	select {
+	case <-time.After(reviveEvery):
+	case <-ctx.Done():
 	}
 }
 

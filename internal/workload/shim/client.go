@@ -81,7 +81,7 @@ func (c *Client) call(ctx context.Context, method, path string, into *State) err
 	if err != nil {
 		return segue.Errorf(segue.KindUnavailable, "ask shim: %w", err)
 	}
-	defer response.Body.Close() //nolint:errcheck // read to its end or given up
+	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, answerLimit))
 	if err != nil {
 		return segue.Errorf(segue.KindUnavailable, "read shim's answer: %w", err)

@@ -68,7 +68,7 @@ func signalProcess(stat Stat, number unix.Signal) error {
 	}
 	defer unix.Close(fd) //nolint:errcheck // a descriptor of nothing written
 	if now, err := ReadStat(stat.PID); err != nil || now.Start != stat.Start {
-		return nil //nolint:nilerr // it has ended, and so is as signalled as it can be
+		return nil // it has ended, and so is as signalled as it can be
 	}
 	if err := unix.PidfdSendSignal(fd, number, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 		return fmt.Errorf("signal process %d: %w", stat.PID, err)

@@ -239,7 +239,7 @@ func LastLines(ctx context.Context, dir string, lines int) string {
 	if err != nil {
 		return ""
 	}
-	defer log.Close() //nolint:errcheck // only read
+	defer log.Close()
 	text, err := io.ReadAll(io.LimitReader(log, 1<<20))
 	if err != nil {
 		return ""

@@ -195,7 +195,7 @@ func TestFullDiskDoesNotReachTheCommand(t *testing.T) {
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
 		t.Skipf("a small file system is needed: %v", err)
 	}
-	defer unix.Unmount(dir, unix.MNT_DETACH) //nolint:errcheck // the test is over
+	defer unix.Unmount(dir, unix.MNT_DETACH)
 	o, err := openOutput(dir, Spec{LogDir: filepath.Join(dir, "logs"), LogBytes: 64 << 10, LogFiles: 2})
 	if err != nil {
 		t.Fatal(err)

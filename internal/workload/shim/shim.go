@@ -67,7 +67,7 @@ func run(ctx context.Context, dir string, logger *slog.Logger) error {
 		return err
 	}
 	k := newKeeper(dir, spec, out, logger)
-	listener, err := unixsock.Listen(filepath.Join(dir, socketFile))
+	listener, err := unixsock.Listen(filepath.Join(dir, socketFile)) //nolint:contextcheck // it waits for nothing
 	if err != nil {
 		return errors.Join(err, out.close())
 	}

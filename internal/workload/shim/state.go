@@ -94,7 +94,7 @@ func (b *board) read() (State, <-chan struct{}) {
 }
 
 // post changes the state. A change of phase sets Since.
-func (b *board) post(change func(*State)) State {
+func (b *board) post(change func(*State)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	before := b.state.Phase
@@ -105,7 +105,6 @@ func (b *board) post(change func(*State)) State {
 	b.state.Cursor.Version++
 	close(b.changed)
 	b.changed = make(chan struct{})
-	return b.state
 }
 
 // tell notes that a state was passed on.

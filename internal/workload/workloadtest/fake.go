@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -369,7 +370,7 @@ func (f *Fake) Close() error {
 
 // ended says why a context is done, with a kind.
 func ended(ctx context.Context) error {
-	if ctx.Err() == context.DeadlineExceeded { //nolint:errorlint // the context's own error is never wrapped
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return segue.Errorf(segue.KindTimeout, "%w", context.Cause(ctx))
 	}
 	return segue.Errorf(segue.KindCanceled, "%w", context.Cause(ctx))

@@ -85,9 +85,10 @@ func (s *suite) reopen(t *testing.T) {
 	s.driver = s.subject.Open(t)
 }
 
-// release makes, registers and stages a release.
-func (s *suite) release(t *testing.T, name segue.ReleaseName, b Behaviour) (segue.Release, workload.Config) {
+// release makes, registers and stages release v1.
+func (s *suite) release(t *testing.T, b Behaviour) (segue.Release, workload.Config) {
 	t.Helper()
+	const name = "v1"
 	config := s.subject.Release(t, name, b)
 	digest, artifact, err := s.driver.Digest(s.ctx(), config, name)
 	if err != nil {
@@ -110,10 +111,10 @@ func (s *suite) launch(release segue.Release, config workload.Config, rollout se
 	}
 }
 
-// start starts the first instance of a release that behaves so.
-func (s *suite) start(t *testing.T, name segue.ReleaseName, b Behaviour) (workload.Launch, segue.Instance) {
+// start starts the first instance of release v1, which behaves so.
+func (s *suite) start(t *testing.T, b Behaviour) (workload.Launch, segue.Instance) {
 	t.Helper()
-	release, config := s.release(t, name, b)
+	release, config := s.release(t, b)
 	launch := s.launch(release, config, 1)
 	instance, err := s.driver.Start(s.ctx(), launch)
 	if err != nil {
@@ -176,7 +177,7 @@ func releaseCases() []suiteCase {
 			wantKind(t, err, segue.KindNotFound)
 		}},
 		{"StagedReleaseOutlivesItsOriginal", func(t *testing.T, s *suite) {
-			release, config := s.release(t, "v1", Behaviour{})
+			release, config := s.release(t, Behaviour{})
 			s.subject.Remove(t, "v1")
 			if err := s.driver.Stage(s.ctx(), config, release); err != nil {
 				t.Errorf("staging again: %v", err)
@@ -191,7 +192,7 @@ func releaseCases() []suiteCase {
 			}
 		}},
 		{"RetireWaitsForInstances", func(t *testing.T, s *suite) {
-			launch, instance := s.start(t, "v1", Behaviour{})
+			launch, instance := s.start(t, Behaviour{})
 			wantKind(t, s.driver.Retire(s.ctx(), launch.Release), segue.KindConflict)
 			if err := s.driver.Stop(s.ctx(), instance.ID); err != nil {
 				t.Fatal(err)
@@ -207,7 +208,7 @@ func releaseCases() []suiteCase {
 			wantKind(t, err, segue.KindNotFound)
 		}},
 		{"ReleaseThatCannotRunLeavesNothing", func(t *testing.T, s *suite) {
-			release, config := s.release(t, "v1", Behaviour{Refuse: segue.Errorf(segue.KindNotFound, "no such program")})
+			release, config := s.release(t, Behaviour{Refuse: segue.Errorf(segue.KindNotFound, "no such program")})
 			_, err := s.driver.Start(s.ctx(), s.launch(release, config, 1))
 			if kind := segue.KindOf(err); err == nil || kind != segue.KindNotFound && kind != segue.KindInvalid {
 				t.Fatalf("error %v of kind %v; want not_found or invalid", err, kind)
@@ -222,7 +223,7 @@ func releaseCases() []suiteCase {
 func instanceCases() []suiteCase {
 	return append(readyCases(), []suiteCase{
 		{"StartTwiceIsStartOnce", func(t *testing.T, s *suite) {
-			launch, first := s.start(t, "v1", Behaviour{})
+			launch, first := s.start(t, Behaviour{})
 			var group sync.WaitGroup
 			for range 4 {
 				group.Go(func() {
@@ -238,7 +239,7 @@ func instanceCases() []suiteCase {
 			}
 		}},
 		{"StoppedInstanceStaysStopped", func(t *testing.T, s *suite) {
-			launch, instance := s.start(t, "v1", Behaviour{})
+			launch, instance := s.start(t, Behaviour{})
 			for range 2 {
 				if err := s.driver.Stop(s.ctx(), instance.ID); err != nil {
 					t.Fatal(err)
@@ -253,7 +254,7 @@ func instanceCases() []suiteCase {
 			wantKind(t, s.driver.Probe(s.ctx(), instance.ID), segue.KindNotFound)
 		}},
 		{"StopBeforeStartPreventsIt", func(t *testing.T, s *suite) {
-			release, config := s.release(t, "v1", Behaviour{})
+			release, config := s.release(t, Behaviour{})
 			launch := s.launch(release, config, 1)
 			if err := s.driver.Stop(s.ctx(), launch.ID); err != nil {
 				t.Fatal(err)
@@ -262,7 +263,7 @@ func instanceCases() []suiteCase {
 			wantKind(t, err, segue.KindConflict)
 		}},
 		{"StopEndsWhatIgnoresTerm", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{IgnoreTerm: true})
+			_, instance := s.start(t, Behaviour{IgnoreTerm: true})
 			if err := s.driver.AwaitReady(s.ctx(), instance.ID); err != nil {
 				t.Fatal(err)
 			}
@@ -275,7 +276,7 @@ func instanceCases() []suiteCase {
 			}
 		}},
 		{"StopGoesOnWithoutItsCaller", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{IgnoreTerm: true})
+			_, instance := s.start(t, Behaviour{IgnoreTerm: true})
 			if err := s.driver.AwaitReady(s.ctx(), instance.ID); err != nil {
 				t.Fatal(err)
 			}
@@ -290,7 +291,7 @@ func instanceCases() []suiteCase {
 			}
 		}},
 		{"NextDriverFindsInstances", func(t *testing.T, s *suite) {
-			launch, instance := s.start(t, "v1", Behaviour{})
+			launch, instance := s.start(t, Behaviour{})
 			if err := s.driver.AwaitReady(s.ctx(), instance.ID); err != nil {
 				t.Fatal(err)
 			}
@@ -308,7 +309,7 @@ func instanceCases() []suiteCase {
 			}
 		}},
 		{"CrashedInstanceComesBack", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{})
+			_, instance := s.start(t, Behaviour{})
 			if err := s.driver.AwaitReady(s.ctx(), instance.ID); err != nil {
 				t.Fatal(err)
 			}
@@ -331,7 +332,7 @@ func instanceCases() []suiteCase {
 			}
 		}},
 		{"WatchTellsTheEnd", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{})
+			_, instance := s.start(t, Behaviour{})
 			watching, cancel := context.WithCancel(s.ctx())
 			states, err := s.driver.Watch(watching)
 			if err != nil {
@@ -346,23 +347,23 @@ func instanceCases() []suiteCase {
 				}
 			}
 			cancel()
-			for range states { //nolint:revive // drained until it is closed
+			for range states { // drained until it is closed
 			}
 		}},
 		{"LogsEndWithTheirReader", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{})
+			_, instance := s.start(t, Behaviour{})
 			following, cancel := context.WithCancel(s.ctx())
 			log, err := s.driver.Logs(following, instance.ID, 100, true)
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer log.Close() //nolint:errcheck // only read
+			defer log.Close()
 			lines := bufio.NewScanner(log)
 			if !lines.Scan() {
 				t.Fatalf("there is no line: %v", lines.Err())
 			}
 			cancel()
-			for lines.Scan() { //nolint:revive // drained until it ends
+			for lines.Scan() { // drained until it ends
 			}
 			if err := lines.Err(); err != nil {
 				t.Errorf("it ends with %v", err)
@@ -376,7 +377,7 @@ func instanceCases() []suiteCase {
 func readyCases() []suiteCase {
 	return []suiteCase{
 		{"ReadyInstancePassesItsProbe", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{Boot: 20 * time.Millisecond})
+			_, instance := s.start(t, Behaviour{Boot: 20 * time.Millisecond})
 			if err := s.driver.AwaitReady(s.ctx(), instance.ID); err != nil {
 				t.Fatal(err)
 			}
@@ -385,7 +386,7 @@ func readyCases() []suiteCase {
 			}
 		}},
 		{"NeverReadyTimesOut", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{NeverReady: true})
+			_, instance := s.start(t, Behaviour{NeverReady: true})
 			ctx, cancel := context.WithTimeout(s.ctx(), 300*time.Millisecond)
 			defer cancel()
 			wantKind(t, s.driver.AwaitReady(ctx, instance.ID), segue.KindTimeout)
@@ -395,7 +396,7 @@ func readyCases() []suiteCase {
 			wantKind(t, s.driver.AwaitReady(gone, instance.ID), segue.KindCanceled)
 		}},
 		{"CrashingInstanceFailsEarly", func(t *testing.T, s *suite) {
-			_, instance := s.start(t, "v1", Behaviour{CrashAfter: time.Nanosecond, Boot: time.Second})
+			_, instance := s.start(t, Behaviour{CrashAfter: time.Nanosecond, Boot: time.Second})
 			wantKind(t, s.driver.AwaitReady(s.ctx(), instance.ID), segue.KindUnhealthy)
 			if s.ctx().Err() != nil {
 				t.Error("it took until the deadline")

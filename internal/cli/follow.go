@@ -1,0 +1,387 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/api"
+	"github.com/segue-deploy/segue/internal/receipt"
+)
+
+// Times of following, all of them bounds and none of them a promise.
+const (
+	// lookEvery is how often rollouts are looked at when no event says so; lookAfter how soon after an event at the earliest.
+	lookEvery = time.Second
+	lookAfter = 80 * time.Millisecond
+	// drawEvery is how often a live view is redrawn.
+	drawEvery = 120 * time.Millisecond
+	// receiptWithin bounds the wait for a receipt after the end, callWithin that for one answer, reconnectWithin that for a controller.
+	receiptWithin   = 3 * time.Minute
+	callWithin      = 20 * time.Second
+	reconnectWithin = time.Minute
+)
+
+// following says what to follow.
+type following struct {
+	ids []segue.RolloutID
+	// from is the journal's index that events are told from.
+	from  int64
+	notes []string
+	// stayWhenHeld goes on when a rollout waits for a person, who is there.
+	stayWhenHeld bool
+}
+
+// deployment is what deploy prints as JSON.
+type deployment struct {
+	Rollouts []deployed `json:"rollouts"`
+	Notes    []string   `json:"notes,omitempty"`
+	Sentence string     `json:"sentence"`
+	ExitCode int        `json:"exit_code"`
+}
+
+// deployed is a rollout with its receipt.
+type deployed struct {
+	api.Rollout
+	// Receipt hides the rollout's flag of that name; null while there is none.
+	Receipt json.RawMessage `json:"receipt"`
+	// overAt is when the end was first seen.
+	overAt time.Time
+}
+
+// follower follows rollouts to their end.
+type follower struct {
+	*session
+	following
+	controller api.Controller
+	// own are connections that were made here.
+	own      []func()
+	rollouts []deployed
+	narrator *narrator
+	rates    rates
+	screen   *screen // nil where nothing may be rewritten
+	looked   time.Time
+	ticks    int
+	away     bool
+}
+
+// follow follows rollouts until all have ended and their receipts are there, then prints those and the end state.
+func (s *session) follow(ctx context.Context, controller api.Controller, what following) error {
+	f := &follower{session: s, following: what, controller: controller, narrator: newNarrator(), rollouts: make([]deployed, len(what.ids))}
+	if s.live() {
+		f.screen = &screen{out: s.out}
+	}
+	defer func() {
+		for _, done := range f.own {
+			done()
+		}
+	}()
+	if !s.json {
+		for _, note := range what.notes {
+			s.print("%s", printable(note))
+		}
+	}
+	end, err := f.run(ctx)
+	if f.screen != nil {
+		f.draw(true)
+		f.screen.release()
+	}
+	if err != nil {
+		return err
+	}
+	return f.report(end)
+}
+
+// ending is how following came to its end.
+type ending int
+
+const (
+	// endOver: every rollout has ended.
+	endOver ending = iota
+	// endHeld: what has not ended waits for a person.
+	endHeld
+	// endLeft: somebody left it running.
+	endLeft
+)
+
+// run is the loop: events, looks, frames and Ctrl-C.
+func (f *follower) run(ctx context.Context) (ending, error) {
+	interrupts, release := f.d.Interrupts()
+	defer release()
+	every := lookEvery
+	if f.screen != nil {
+		every = drawEvery
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	feed := f.watch(ctx)
+	defer func() { feed.stop() }()
+	due := true
+	for {
+		var err error
+		if due {
+			due = false
+			err = f.look(ctx)
+		}
+		if err == nil {
+			f.draw(false)
+			if end, ok := f.ended(); ok {
+				f.drain(feed)
+				return end, nil
+			}
+			select {
+			case told, ok := <-feed.entries:
+				if !ok {
+					err = feed.err
+					break
+				}
+				f.tell(told)
+				due = f.d.Now().Sub(f.looked) >= lookAfter
+			case <-ticker.C:
+				f.ticks++
+				due = f.d.Now().Sub(f.looked) >= lookEvery || f.narrator.stale && f.d.Now().Sub(f.looked) >= lookAfter
+			case <-interrupts:
+				left, ierr := f.interrupted(ctx, interrupts)
+				if left || ierr != nil {
+					return endLeft, ierr
+				}
+				due = true
+			case <-ctx.Done():
+				return endLeft, nil
+			}
+		}
+		if err != nil {
+			feed.stop()
+			left, rerr := f.reconnect(ctx, err, interrupts)
+			if left || rerr != nil {
+				return endLeft, rerr
+			}
+			feed = f.watch(ctx)
+			due = true
+		}
+	}
+}
+
+// feed is the stream of events; err says why it ended, once entries is closed.
+type feed struct {
+	entries chan segue.Entry
+	err     error
+	stop    func()
+}
+
+// watch begins to read events, from the last one that was seen on.
+func (f *follower) watch(ctx context.Context) *feed {
+	ctx, cancel := context.WithCancel(ctx)
+	events := &feed{entries: make(chan segue.Entry)}
+	done := make(chan struct{})
+	controller, from := f.controller, f.from
+	go func() {
+		defer close(done)
+		defer close(events.entries)
+		events.err = segue.Errorf(segue.KindUnavailable, "the stream of events ended")
+		for entry, err := range controller.Watch(ctx, from) {
+			if err != nil {
+				events.err = err
+				return
+			}
+			select {
+			case events.entries <- entry:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	events.stop = func() {
+		cancel()
+		<-done
+	}
+	return events
+}
+
+// drain tells what has come already.
+func (f *follower) drain(events *feed) {
+	for {
+		select {
+		case entry, ok := <-events.entries:
+			if !ok {
+				return
+			}
+			f.tell(entry)
+		default:
+			return
+		}
+	}
+}
+
+// tell notes an event, and prints it where output is only appended.
+func (f *follower) tell(entry segue.Entry) {
+	f.from = max(f.from, entry.Index+1)
+	if !slices.Contains(f.ids, entry.Event.Rollout) {
+		return
+	}
+	lines := f.narrator.lines(entry)
+	if f.screen != nil || f.json {
+		return
+	}
+	prefix := ""
+	if len(f.ids) > 1 {
+		prefix = string(entry.Event.Service) + ": "
+	}
+	for _, line := range lines {
+		f.print("%s", stamp(entry.At)+" "+prefix+printable(line))
+	}
+}
+
+// look asks for every rollout that is not settled, and for receipts that have come.
+func (f *follower) look(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callWithin)
+	defer cancel()
+	f.looked, f.narrator.stale = f.d.Now(), false
+	for i, id := range f.ids {
+		r := &f.rollouts[i]
+		if r.Receipt != nil {
+			continue
+		}
+		fresh, err := f.controller.Rollout(ctx, id)
+		if err != nil {
+			return err
+		}
+		if fresh.Phase.Over() && len(fresh.Steps) == 0 {
+			// The end view has no steps; the last ones seen stay.
+			fresh.Steps, fresh.Batches, fresh.Verdict = r.Steps, r.Batches, r.Verdict
+		}
+		r.Rollout = fresh
+		f.narrator.seed(fresh)
+		if fresh.Phase.Over() && r.overAt.IsZero() {
+			r.overAt = f.looked
+		}
+		if fresh.Phase.Over() && (fresh.Receipt || f.looked.Sub(r.overAt) > receiptWithin) {
+			if r.Receipt, err = f.controller.Receipt(ctx, id); err != nil {
+				return fmt.Errorf("get receipt of rollout %s: %w", id, err)
+			}
+		}
+	}
+	if f.screen != nil {
+		status, err := f.controller.Status(ctx)
+		if err != nil {
+			return err
+		}
+		f.rates.take(status, f.looked)
+	}
+	return nil
+}
+
+// ended says whether there is nothing left to follow.
+func (f *follower) ended() (ending, bool) {
+	end := endOver
+	for _, r := range f.rollouts {
+		switch {
+		case r.Receipt != nil:
+		case waitsForPerson(r.Rollout) && !f.stayWhenHeld:
+			end = endHeld
+		default:
+			return endOver, false
+		}
+	}
+	return end, true
+}
+
+// waitsForPerson says whether a rollout does nothing until a person says something.
+func waitsForPerson(r api.Rollout) bool {
+	switch r.Phase {
+	case segue.PhaseHeld:
+		return true
+	case segue.PhasePaused:
+		return !slices.ContainsFunc(r.Steps, func(step api.StepStatus) bool {
+			return step.Status == stepRunning && step.Kind != segue.StepObserve
+		})
+	default:
+		return false
+	}
+}
+
+// draw shows the present state on a terminal; the last frame has no spinner and no hints.
+func (f *follower) draw(last bool) {
+	if f.screen == nil {
+		return
+	}
+	width, height := f.size()
+	view := frameView{now: f.d.Now(), tick: f.ticks, rates: f.rates.now, width: width, height: height, last: last, away: f.away, answers: f.interactive()}
+	for _, r := range f.rollouts {
+		if r.ID != 0 {
+			view.rollouts = append(view.rollouts, r.Rollout)
+		}
+	}
+	if len(view.rollouts) > 0 {
+		f.screen.draw(frame(view, f.paint()))
+	}
+}
+
+// report prints receipts and the end state, and sets the exit code.
+func (f *follower) report(end ending) error {
+	result := deployment{Rollouts: f.rollouts, Notes: f.notes, Sentence: sentences(f.rollouts)}
+	for _, r := range f.rollouts {
+		result.ExitCode = max(result.ExitCode, r.Phase.ExitCode())
+	}
+	f.code = result.ExitCode
+	if f.json {
+		return f.writeJSON(result)
+	}
+	for _, r := range f.rollouts {
+		if r.Receipt == nil {
+			continue
+		}
+		var stored receipt.Receipt
+		if err := json.Unmarshal(r.Receipt, &stored); err != nil {
+			return fmt.Errorf("read receipt of rollout %s: %w", r.ID, err)
+		}
+		f.print("\n%s", strings.TrimRight(f.receiptText(stored), "\n"))
+	}
+	for _, line := range f.nextSteps(end) {
+		f.print("%s", line)
+	}
+	f.print("\n%s", result.Sentence)
+	return nil
+}
+
+// nextSteps says how to go on with what has not ended.
+func (f *follower) nextSteps(end ending) []string {
+	if end == endOver {
+		return nil
+	}
+	paint := f.paint()
+	var lines []string
+	if end == endLeft {
+		lines = append(lines, "", "It goes on without this command: "+paint.strong(f.command("status", "--watch"))+" shows it.")
+	}
+	for _, r := range f.rollouts {
+		if r.Phase.Over() || end == endLeft && !waitsForPerson(r.Rollout) {
+			continue
+		}
+		lines = append(lines, "", fmt.Sprintf("%s waits for you%s:", r.Service, becauseOf(r.Rollout)))
+		for _, way := range waysOn(r.Rollout) {
+			lines = append(lines, "  "+paint.strong(pad(f.command(way.words...), 30))+" "+way.does)
+		}
+	}
+	return lines
+}
+
+func becauseOf(r api.Rollout) string {
+	if r.Reason == "" {
+		return ""
+	}
+	return " (" + printable(r.Reason) + ")"
+}
+
+// sentences joins the end states into one line.
+func sentences(rollouts []deployed) string {
+	texts := make([]string, len(rollouts))
+	for i, r := range rollouts {
+		texts[i] = printable(r.Sentence)
+	}
+	return strings.Join(texts, " ")
+}

@@ -1,0 +1,261 @@
+package simtest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/journal/memory"
+	"github.com/segue-deploy/segue/internal/rollout"
+	"github.com/segue-deploy/segue/internal/rollout/laws"
+)
+
+// grace is how long a death may go unnoticed before a decision counts as made in its knowledge.
+const grace = 30 * time.Second
+
+// record keeps the facts. It reads the world itself, not what a controller believes of it; the ledger that it folds tells it what was
+// decided and how rollouts ended.
+type record struct {
+	world    *World
+	balanced bool
+
+	mu     sync.Mutex
+	facts  []laws.Fact
+	copies map[segue.InstanceID]*seen
+	ledger rollout.Ledger
+	plan   [2]int
+	closed map[segue.ReleaseName]bool
+	ends   []laws.End
+	beyond map[segue.ServerName]bool
+}
+
+// seen is an instance as the record knows it.
+type seen struct {
+	instance  segue.Instance
+	stray     bool
+	ready     bool
+	died      time.Time
+	drainedAt time.Time
+	quiet     bool
+	stopping  bool
+}
+
+func newRecord(w *World, balanced bool) *record {
+	return &record{
+		world: w, balanced: balanced, copies: map[segue.InstanceID]*seen{}, closed: map[segue.ReleaseName]bool{},
+		beyond: map[segue.ServerName]bool{},
+	}
+}
+
+func (r *record) add(kind laws.FactKind, s *seen) {
+	r.facts = append(r.facts, laws.Fact{
+		Kind: kind, Server: s.instance.Server, Partition: r.partition(s.instance.Server), Instance: s.instance.ID, Release: s.instance.Release, Stray: s.stray,
+	})
+}
+
+func (r *record) partition(server segue.ServerName) segue.PartitionName {
+	if service := r.ledger.Services["web"]; service != nil {
+		if service.Open != nil {
+			if slot, ok := service.Open.Slot(server); ok {
+				return slot.Server.Partition
+			}
+		}
+		if slot, ok := service.Fleet.Slot(server); ok {
+			return slot.Server.Partition
+		}
+	}
+	return ""
+}
+
+func (r *record) serverOf(id segue.InstanceID) segue.ServerName {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.copies[id]; s != nil {
+		return s.instance.Server
+	}
+	return ""
+}
+
+func (r *record) started(instance segue.Instance, stray bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refresh()
+	if r.copies[instance.ID] != nil {
+		return
+	}
+	s := &seen{instance: instance, stray: stray}
+	r.copies[instance.ID] = s
+	r.add(laws.Started, s)
+}
+
+// instance records that something happened to an instance.
+func (r *record) instance(kind laws.FactKind, id segue.InstanceID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.copies[id]
+	if s == nil {
+		return
+	}
+	switch kind {
+	case laws.Drained:
+		s.drainedAt = time.Now()
+	case laws.Admitted:
+		s.drainedAt, s.quiet = time.Time{}, false
+	default:
+	}
+	r.add(kind, s)
+}
+
+// leaving records that an instance is being taken out.
+func (r *record) leaving(id segue.InstanceID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refresh()
+	if s := r.copies[id]; s != nil {
+		r.add(laws.Leaving, s)
+	}
+}
+
+// stopping records that an instance was told to end, after what is true of its drain.
+func (r *record) stopping(id segue.InstanceID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refresh()
+	s := r.copies[id]
+	if s == nil || s.stopping {
+		return
+	}
+	s.stopping = true
+	if !s.drainedAt.IsZero() && (r.world.isQuiet(id) || time.Since(s.drainedAt) >= r.drainWithin()) {
+		r.add(laws.Quiet, s)
+	}
+	r.add(laws.Stopping, s)
+}
+
+func (r *record) drainWithin() time.Duration {
+	if service := r.ledger.Services["web"]; service != nil {
+		return service.Settings.Timing.Drain
+	}
+	return 0
+}
+
+// refresh looks what is ready and what is gone by now. A death counts once it could have been noticed.
+func (r *record) refresh() {
+	instances, err := r.world.servers.List(context.Background())
+	if err != nil {
+		return
+	}
+	there := map[segue.InstanceID]bool{}
+	for _, instance := range instances {
+		there[instance.ID] = true
+		s := r.copies[instance.ID]
+		if s == nil {
+			continue
+		}
+		if r.world.servers.Probe(context.Background(), instance.ID) == nil {
+			s.died = time.Time{}
+			if !s.ready {
+				s.ready = true
+				r.add(laws.Ready, s)
+			}
+			continue
+		}
+		r.dead(s)
+	}
+	for id, s := range r.copies {
+		if !there[id] {
+			if s.stopping {
+				r.add(laws.Stopped, s)
+				delete(r.copies, id)
+				continue
+			}
+			r.dead(s)
+		}
+	}
+}
+
+// dead takes an instance that is not ready.
+func (r *record) dead(s *seen) {
+	switch {
+	case !s.ready:
+	case s.died.IsZero():
+		s.died = time.Now()
+	case time.Since(s.died) >= grace:
+		s.ready = false
+		r.add(laws.Unready, s)
+	}
+}
+
+// removed records that a release's files are gone.
+func (r *record) removed(release segue.ReleaseName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refresh()
+	if service := r.ledger.Services["web"]; service != nil && service.Previous.Name == release && !time.Now().Before(service.PreviousUntil) {
+		r.facts = append(r.facts, laws.Fact{Kind: laws.Closed, Release: release})
+	}
+	r.facts = append(r.facts, laws.Fact{Kind: laws.Removed, Release: release})
+}
+
+// written folds an entry: what was decided, and how it ended.
+func (r *record) written(entry segue.Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts = append(r.facts, laws.Fact{Kind: laws.Written, Index: entry.Index})
+	var before *rollout.State
+	if service := r.ledger.Services["web"]; service != nil {
+		before = service.Open
+	}
+	r.ledger, _ = r.ledger.Apply(entry)
+	service := r.ledger.Services["web"]
+	if service == nil {
+		return
+	}
+	if open := service.Open; open != nil && !open.Planning && len(open.Plan.Steps) > 0 {
+		if plan := [2]int{int(open.ID), open.Plans}; plan != r.plan {
+			r.plan = plan
+			r.refresh()
+			r.facts = append(r.facts, laws.Fact{Kind: laws.Bound, Count: laws.BoundOf(open.Settings, open.Stable, open.Plan)})
+			for _, s := range r.copies {
+				r.add(laws.Staying, s)
+			}
+		}
+	}
+	if before != nil && before != service.Open {
+		r.end(service, before)
+	}
+}
+
+// end records how a rollout ended.
+func (r *record) end(service *rollout.ServiceLedger, state *rollout.State) {
+	r.refresh()
+	end := laws.End{
+		Phase: state.Phase, Sentence: rollout.EndSentence(*state), ExitCode: state.Phase.ExitCode(), Goal: state.Goal,
+		Stable: state.Stable.Name, Candidate: state.Candidate.Name, Balanced: state.Settings.Balanced,
+	}
+	for _, server := range state.Settings.Servers {
+		end.Servers = append(end.Servers, server.Name)
+	}
+	for server := range r.beyond {
+		r.facts = append(r.facts, laws.Fact{Kind: laws.Beyond, Server: server})
+	}
+	r.ends = append(r.ends, end)
+	r.facts = append(r.facts, laws.Fact{Kind: laws.Ended, End: &end})
+	if state.Phase == segue.PhaseSucceeded && service.Previous.Name != "" {
+		r.facts = append(r.facts, laws.Fact{Kind: laws.Open, Release: service.Previous.Name})
+	}
+}
+
+// reread folds a journal that lost entries.
+func (r *record) reread(journal *memory.Journal) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ledger = rollout.Ledger{}
+	for entry, err := range journal.Entries(context.Background(), 1) {
+		if err != nil {
+			return
+		}
+		r.ledger, _ = r.ledger.Apply(entry)
+	}
+}
