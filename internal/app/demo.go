@@ -31,8 +31,8 @@ type DemoOptions struct {
 	Out, Err io.Writer
 }
 
-// demoReleases are built: a good one, the next good one, and one in which every fiftieth answer fails.
-var demoReleases = [...]string{"v1", "v2", "bad-errors"} //nolint:gochecknoglobals // a table
+// demoReleases are built: a good one, the next good one, and one in which every answer is late: it fails nothing, and only looking finds it.
+var demoReleases = [...]string{"v1", "v2", "bad-slow"} //nolint:gochecknoglobals // a table
 
 // DemoResult is what `segue demo --json` prints.
 type DemoResult struct {
@@ -157,7 +157,7 @@ func (d *demo) run(ctx context.Context) (DemoResult, error) {
 	for _, each := range [...]struct {
 		release segue.ReleaseName
 		code    int
-	}{{"v2", 0}, {"bad-errors", 11}} {
+	}{{"v2", 0}, {"bad-slow", 11}} {
 		if err := d.deploy(ctx, each.release, each.code); err != nil {
 			return result, err
 		}

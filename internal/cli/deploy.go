@@ -176,6 +176,6 @@ func (s *session) reportOpened(ctx context.Context, controller api.Controller, f
 	if len(f.ids) > 0 {
 		s.print("It goes on without this command. Follow it with %s", s.paint().strong(s.command("status", "--watch")))
 	}
-	s.print("%s", result.Sentence)
+	s.say(result.Sentence)
 	return nil
 }

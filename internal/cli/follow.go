@@ -344,7 +344,8 @@ func (f *follower) report(end ending) error {
 	for _, line := range f.nextSteps(end) {
 		f.print("%s", line)
 	}
-	f.print("\n%s", result.Sentence)
+	f.print("")
+	f.say(result.Sentence)
 	return nil
 }
 

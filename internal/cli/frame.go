@@ -60,8 +60,11 @@ func frame(v frameView, paint palette) []string {
 func (v frameView) rollout(r api.Rollout, paint palette, room int) []string {
 	lines := []string{v.header(r, paint)}
 	below := v.below(r, paint)
-	servers := v.servers(r, paint, max(3, room-len(below)-4))
+	servers := v.servers(r, paint, max(3, room-len(below)-5))
 	lines = append(lines, servers...)
+	if len(below) > 0 {
+		lines = append(lines, "")
+	}
 	return append(lines, below...)
 }
 
@@ -224,6 +227,10 @@ func needed(f segue.Finding) string {
 func trafficLine(all []rate, r api.Rollout, paint palette) string {
 	parts := make([]string, 0, len(all))
 	for _, each := range all {
+		if each.backends == 0 && each.perSecond == 0 {
+			// A release of the past, whose counters the balancer still has.
+			continue
+		}
 		name := string(each.release)
 		switch each.release {
 		case r.Candidate:

@@ -44,8 +44,9 @@ func (v frameView) servers(r api.Rollout, paint palette, room int) []string {
 	// More than this is a wall of text, whatever the terminal's height.
 	const most = 20
 	room = min(room, most)
+	least := width(journey(palette{}, r.Stable, r.Candidate))
 	if len(all) <= room {
-		return v.layout(all, paint)
+		return v.layout(all, least, paint)
 	}
 	var shown []serverLine
 	counts := map[condition]int{}
@@ -56,7 +57,7 @@ func (v frameView) servers(r api.Rollout, paint palette, room int) []string {
 		}
 		counts[line.condition]++
 	}
-	lines := v.layout(shown, paint)
+	lines := v.layout(shown, least, paint)
 	var rest []string
 	for _, each := range []struct {
 		condition condition
@@ -74,9 +75,9 @@ func (v frameView) servers(r api.Rollout, paint palette, room int) []string {
 	return append(lines, "  "+strings.Join(rest, paint.faint(" · ")))
 }
 
-// layout puts servers' lines into columns.
-func (v frameView) layout(all []serverLine, paint palette) []string {
-	names, partitions, releases := 0, 0, 0
+// layout puts servers' lines into columns. That of releases has least cells, so that nothing moves when a server gets its turn.
+func (v frameView) layout(all []serverLine, least int, paint palette) []string {
+	names, partitions, releases := 0, 0, least
 	for _, line := range all {
 		names = max(names, width(string(line.server.Name)))
 		partitions = max(partitions, width(string(line.server.Partition)))

@@ -26,6 +26,8 @@ type story struct {
 	number   int
 	from, to segue.ReleaseName
 	done     map[segue.StepID]time.Time
+	// started is when steps began, as far as a look has shown.
+	started map[segue.StepID]time.Time
 	// begun is when the present plan began, groups when each of its groups did.
 	begun   time.Time
 	groups  map[string]time.Time
@@ -46,7 +48,11 @@ func (n *narrator) story(id segue.RolloutID) *story {
 // seed gives a rollout's plan where its opening was not seen.
 func (n *narrator) seed(r api.Rollout) {
 	s := n.story(r.ID)
-	if len(s.plan.Steps) > 0 || len(r.Steps) == 0 {
+	if len(s.plan.Steps) > 0 {
+		s.observe(r)
+		return
+	}
+	if len(r.Steps) == 0 {
 		return
 	}
 	s.from, s.to = r.Stable, r.Candidate
@@ -56,15 +62,30 @@ func (n *narrator) seed(r api.Rollout) {
 	}
 	s.adopt(plan, 0, r.OpenedAt)
 	for _, step := range r.Steps {
+		s.told[step.ID] = step.Status != stepWaiting
+		if step.Status != stepWaiting {
+			s.batch = max(s.batch, step.Batch)
+		}
 		if !step.Until.IsZero() {
 			s.done[step.ID] = step.Until
+		}
+	}
+	s.observe(r)
+}
+
+// observe takes from a look when steps of the present plan really began: some wait for capacity, which no event tells.
+func (s *story) observe(r api.Rollout) {
+	for _, step := range r.Steps {
+		if known, ok := s.plan.Step(step.ID); ok && !step.Since.IsZero() && known.Kind == step.Kind && known.Instance == step.Instance && !step.Since.Before(s.begun) {
+			s.started[step.ID] = step.Since
 		}
 	}
 }
 
 func (s *story) adopt(plan segue.Plan, number int, at time.Time) {
 	s.plan, s.number, s.begun, s.batch = plan, number, at, 0
-	s.done, s.groups, s.told = map[segue.StepID]time.Time{}, map[string]time.Time{}, map[segue.StepID]bool{}
+	s.done, s.started = map[segue.StepID]time.Time{}, map[segue.StepID]time.Time{}
+	s.groups, s.told = map[string]time.Time{}, map[segue.StepID]bool{}
 }
 
 // lines tells one event.
@@ -79,9 +100,9 @@ func (n *narrator) lines(entry segue.Entry) []string {
 	case segue.EventStepDone, segue.EventStepFailed:
 		return s.step(event, entry.At)
 	case segue.EventVerdict:
-		return s.verdict(event.Verdict)
+		return append(s.verdict(event.Verdict), s.looked(event, entry.At)...)
 	case segue.EventOrder:
-		return []string{orderLine(event.Order)}
+		return append([]string{orderLine(event.Order)}, s.ordered(event.Order, entry.At)...)
 	case segue.EventInstanceDown, segue.EventInstanceUp, segue.EventServerJoined, segue.EventServerLeft, segue.EventStray:
 		return []string{incidentLine(event)}
 	case segue.EventReceipt:
@@ -146,8 +167,34 @@ func (s *story) step(event segue.Event, at time.Time) []string {
 	return append(lines, s.begins(at)...)
 }
 
-// since is when a step began: when the last one that it waits for was done.
+// looked ends an observation with its last verdict; a failing one is followed by a fresh plan, or held.
+func (s *story) looked(event segue.Event, at time.Time) []string {
+	step, ok := s.plan.Step(event.Step)
+	if !ok || !s.present(event) || event.Verdict == nil || !event.Verdict.Final || event.Verdict.Ruling == segue.RulingFail {
+		return nil
+	}
+	s.done[step.ID] = at
+	return s.begins(at)
+}
+
+// ordered ends what waited for a person, or was looked at, and was promoted past.
+func (s *story) ordered(order *segue.Order, at time.Time) []string {
+	if order == nil || order.Verb != segue.VerbPromote && order.Verb != segue.VerbApprove {
+		return nil
+	}
+	for _, step := range s.plan.Steps {
+		if waits := step.Kind == segue.StepObserve || step.Kind == segue.StepApprove; waits && s.told[step.ID] && s.done[step.ID].IsZero() {
+			s.done[step.ID] = at
+		}
+	}
+	return s.begins(at)
+}
+
+// since is when a step began: as a look has shown, else when the last one that it waits for was done.
 func (s *story) since(step segue.Step) time.Time {
+	if at, ok := s.started[step.ID]; ok {
+		return at
+	}
 	since := s.begun
 	for _, before := range step.After {
 		if at := s.done[before]; at.After(since) {
@@ -212,7 +259,10 @@ func (s *story) doneLine(step segue.Step, outcome *segue.Outcome, took time.Dura
 	case segue.StepApprove:
 		line = "approved"
 	case segue.StepFinalize:
-		line = "finalized: " + string(step.Release) + " is stable"
+		line = "finalized"
+		if step.Release != "" {
+			line += ": " + string(step.Release) + " is stable"
+		}
 	case segue.StepMaintenance:
 		line = "maintenance page off"
 		if step.On {

@@ -76,7 +76,7 @@ func (s *session) order(ctx context.Context, req api.OrderRequest, flags orderFl
 	if s.json {
 		return s.writeJSON(rollout)
 	}
-	s.print("%s", printable(rollout.Sentence))
+	s.say(printable(rollout.Sentence))
 	if !rollout.Phase.Over() {
 		s.print("%s", s.paint().faint("Follow it with "+s.command("status", "--watch")))
 	}

@@ -110,14 +110,14 @@ func (s *session) showPlan(reply api.PlanReply) {
 		if i > 0 {
 			s.print("")
 		}
-		for _, line := range planLines(s.paint(), plan) {
+		for _, line := range planLines(s.paint(), plan, s.textWidth()) {
 			s.print("%s", line)
 		}
 	}
 }
 
 // planLines renders one service's plan.
-func planLines(paint palette, plan api.ServicePlan) []string {
+func planLines(paint palette, plan api.ServicePlan, cells int) []string {
 	var lines []string
 	for i, line := range plan.Lines {
 		line = printable(line)
@@ -133,12 +133,12 @@ func planLines(paint palette, plan api.ServicePlan) []string {
 		lines = append(lines, line)
 	}
 	section := func(title string, rows []string) {
-		for i, row := range rows {
-			label := ""
-			if i == 0 {
-				label = title
+		label := title
+		for _, row := range rows {
+			for _, line := range wrap(row, cells-12) {
+				lines = append(lines, "  "+paint.faint(pad(label, 10))+line)
+				label = ""
 			}
-			lines = append(lines, "  "+paint.faint(pad(label, 10))+row)
 		}
 	}
 	if !plan.Plan.Empty() {
@@ -150,7 +150,7 @@ func planLines(paint palette, plan api.ServicePlan) []string {
 	for _, way := range plan.Plan.WayBack {
 		row := fmt.Sprintf("from step %d: %s", way.From, printable(way.How))
 		if way.Closed != "" {
-			row = paint.warn(fmt.Sprintf("from step %d closed: %s", way.From, printable(way.Closed)))
+			row = fmt.Sprintf("from step %d: closed (%s)", way.From, printable(way.Closed))
 		}
 		back = append(back, row)
 	}

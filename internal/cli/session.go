@@ -100,6 +100,22 @@ func (s *session) size() (width, height int) {
 	return width, height
 }
 
+// textWidth is the width that sentences are broken at: the terminal's, 0 (never) without one.
+func (s *session) textWidth() int {
+	if !s.d.IsTerminal(s.out) {
+		return 0
+	}
+	width, _ := s.size()
+	return min(width, 120)
+}
+
+// say prints a sentence, broken between words on a terminal. Elsewhere it stays one line.
+func (s *session) say(sentence string) {
+	for _, line := range wrap(sentence, s.textWidth()) {
+		s.print("%s", line)
+	}
+}
+
 // stateDir is the state directory: --state, SEGUE_STATE, or .segue beside the project's file.
 func (s *session) stateDir() (string, error) {
 	path := s.state

@@ -101,6 +101,7 @@ func serviceLines(service api.ServiceStatus, v statusView, paint palette) []stri
 		lines = append(lines, "  "+frame.header(r, paint))
 		lines = append(lines, frame.below(r, paint)...)
 	}
+	lines = append(lines, "")
 	lines = append(lines, fleetLines(service, r, v, paint)...)
 	if len(service.Queued) > 0 {
 		ids := make([]string, len(service.Queued))
@@ -109,11 +110,17 @@ func serviceLines(service api.ServiceStatus, v statusView, paint palette) []stri
 		}
 		lines = append(lines, "  "+paint.faint("queued behind it: rollout "+strings.Join(ids, ", ")))
 	}
-	lines = append(lines, trafficLines(service, r, paint)...)
+	if traffic := trafficLines(service, r, paint); len(traffic) > 0 {
+		lines = append(append(lines, ""), traffic...)
+	}
+	if len(service.Problems) > 0 {
+		lines = append(lines, "")
+	}
 	for _, problem := range service.Problems {
 		lines = append(lines, "  "+paint.bad("! ")+printable(problem))
 	}
 	if service.Rollout != nil && waitsForPerson(r) {
+		lines = append(lines, "")
 		for _, way := range waysOn(r) {
 			lines = append(lines, "  "+paint.strong(pad("segue "+strings.Join(way.words, " "), 30))+" "+way.does)
 		}

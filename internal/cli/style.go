@@ -99,6 +99,14 @@ func clip(text string, cells int) string {
 	return cut + "…"
 }
 
+// wrap breaks a text without styles between words, in lines of so many cells; 0 or less leaves it whole.
+func wrap(text string, cells int) []string {
+	if cells <= 0 || width(text) <= cells {
+		return []string{text}
+	}
+	return strings.Split(lipgloss.Wrap(text, cells, ""), "\n")
+}
+
 // printable takes out of text from outside what a terminal would act on.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {

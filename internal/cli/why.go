@@ -57,6 +57,7 @@ and the error rate it was taken at; then what operators ordered, and why.`,
 			for _, line := range whyLines(r, s.paint()) {
 				s.print("%s", line)
 			}
+			s.say(printable(r.Sentence))
 			return nil
 		},
 	}
@@ -96,5 +97,5 @@ func whyLines(r receipt.Receipt, paint palette) []string {
 		line := orderLine(&segue.Order{Verb: order.Verb, Servers: order.Servers, All: order.All, By: order.By, Why: order.Why})
 		lines = append(lines, "  "+stamp(order.At)+" "+printable(line))
 	}
-	return append(lines, "", printable(r.Sentence))
+	return append(lines, "")
 }

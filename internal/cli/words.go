@@ -32,8 +32,13 @@ func count(n int64) string {
 	return sign + digits
 }
 
-// span writes a duration as the receipt does: "180 ms", "4.2 s", "3 min 20 s".
-func span(d time.Duration) string { return receipt.Seconds(d).String() }
+// span writes a duration as the receipt does: "180 ms", "4.2 s", "3 min 20 s". Whole seconds, which somebody has set, have no fraction.
+func span(d time.Duration) string {
+	if d > 0 && d < 10*time.Second && d%time.Second == 0 {
+		return fmt.Sprintf("%d s", d/time.Second)
+	}
+	return receipt.Seconds(d).String()
+}
 
 // clock writes a running time without fractions, so that a live line does not flicker: "0 s", "41 s", "3 min 20 s".
 func clock(d time.Duration) string { return span(max(0, d.Truncate(time.Second))) }

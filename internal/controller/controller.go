@@ -118,10 +118,10 @@ func (c *Controller) openService(name segue.ServiceName, digest segue.Digest, co
 // Run replays the journal, goes on with what was open, and works until ctx is done. What is under way is then left as it is, without an outcome: the
 // next controller is handed the same commands again. It returns an error when the journal fails: nothing may be done that cannot be written down.
 func (c *Controller) Run(ctx context.Context) error {
-	defer close(c.stopped)
 	c.started = time.Now()
 	pending, receipts, err := c.replay(ctx)
 	if err != nil {
+		close(c.stopped)
 		return err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -131,6 +131,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.running.Go(func() { c.reconcileLoop(ctx) })
 	close(c.ready)
 	err = c.loop(ctx)
+	// Whoever still asks is told so before those who work are waited for: they may be the ones who ask.
+	close(c.stopped)
 	cancel(err)
 	c.drainMail()
 	c.running.Wait()

@@ -173,6 +173,11 @@ func (c *Controller) ask(ctx context.Context, m message) error {
 	case err := <-m.answer:
 		return err
 	case <-c.stopped:
+	}
+	select {
+	case err := <-m.answer:
+		return err
+	default:
 		return errStopped
 	}
 }

@@ -70,11 +70,9 @@ func (c *Controller) drain(ctx context.Context, job job) (*segue.Outcome, error)
 	if within <= 0 {
 		within = job.settings.Timing.Drain
 	}
+	// The time for what is in flight counts from the balancer's yes: before that nothing was on its way to an end.
 	began := time.Now()
-	deadline := job.Since.Add(within)
-	if deadline.Before(began) {
-		deadline = began
-	}
+	deadline := began.Add(within)
 	outcome := &segue.Outcome{}
 	empty, err := c.awaitEmpty(ctx, job, deadline)
 	if err != nil {

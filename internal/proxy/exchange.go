@@ -155,10 +155,9 @@ func (x *exchange) end() {
 	x.whileOpen(func() {
 		if x.cancel != nil {
 			x.cancel(errEnded)
-			return
 		}
-		// On HTTP/1, net/http reads from the connection meanwhile to notice a client that leaves. A deadline ends
-		// that read, and the request's context with it; writing is not touched.
+		// This ends the reading of a body that is still coming. On HTTP/1, net/http reads from the connection meanwhile, to notice
+		// a client that leaves: the deadline ends that too, and the request's context with it. Writing is not touched.
 		_ = http.NewResponseController(x.w).SetReadDeadline(time.Unix(1, 0))
 	})
 }

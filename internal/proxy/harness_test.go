@@ -350,3 +350,9 @@ func writeCertificate(t *testing.T, dir, host string) TLS {
 	}
 	return files
 }
+
+// syncFlag is a switch that handlers read.
+type syncFlag struct{ v atomic.Bool }
+
+func (f *syncFlag) set(on bool) { f.v.Store(on) }
+func (f *syncFlag) get() bool   { return f.v.Load() }

@@ -72,30 +72,82 @@ func (l *longs) giveBack(c *long) {
 	c.ended = false
 }
 
-// close ends the long connections one by one, spread over a time with jitter, and returns their number once all are ended. Ended by ctx, it
-// leaves the rest open.
+// Waits of close for connections that were ended, by it or by another caller, and are not over yet.
+const (
+	overCheck = 10 * time.Millisecond
+	overWait  = 5 * time.Second
+)
+
+// close ends the long connections one by one, spread over a time with jitter, and returns how many it ended, once all are over. Ended by
+// ctx, it leaves the rest open.
 func (l *longs) close(ctx context.Context, spread time.Duration) (closed int, err error) {
 	var work sync.WaitGroup
 	defer work.Wait()
 	for {
-		taken := l.take(time.Now())
-		if len(taken) == 0 {
-			return closed, nil
-		}
-		begun, gap := time.Now(), spread/time.Duration(len(taken))
-		for i, c := range taken {
-			if err := pause(ctx, time.Until(begun.Add(within(i, gap)))); err != nil {
-				for _, rest := range taken[i:] {
-					l.giveBack(rest)
-				}
-				return closed, err
-			}
-			work.Go(c.end)
-			closed++
+		n, err := l.endAll(ctx, spread, &work)
+		closed += n
+		if err != nil {
+			return closed, err
 		}
 		work.Wait()
 		spread = min(spread, time.Second) // for those that became long meanwhile
+		over, err := l.awaitOver(ctx)
+		if over || err != nil {
+			return closed, err
+		}
 	}
+}
+
+// endAll ends those that nobody has ended.
+func (l *longs) endAll(ctx context.Context, spread time.Duration, work *sync.WaitGroup) (n int, err error) {
+	taken := l.take(time.Now())
+	if len(taken) == 0 {
+		return 0, nil
+	}
+	begun, gap := time.Now(), spread/time.Duration(len(taken))
+	for i, c := range taken {
+		if err := pause(ctx, time.Until(begun.Add(within(i, gap)))); err != nil {
+			for _, rest := range taken[i:] {
+				l.giveBack(rest)
+			}
+			return i, err
+		}
+		work.Go(c.end)
+	}
+	return len(taken), nil
+}
+
+// awaitOver waits until no long connection is open, or for a time. It returns false early when there is one to end.
+func (l *longs) awaitOver(ctx context.Context) (over bool, err error) {
+	for until := time.Now().Add(overWait); time.Now().Before(until); {
+		open, untouched := l.left(time.Now())
+		if open == 0 {
+			return true, nil
+		}
+		if untouched > 0 {
+			return false, nil
+		}
+		if err := pause(ctx, overCheck); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// left counts the long connections that are open, and those of them that nobody has ended.
+func (l *longs) left(now time.Time) (open, untouched int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.open {
+		if c.from.After(now) {
+			continue
+		}
+		open++
+		if !c.ended {
+			untouched++
+		}
+	}
+	return open, untouched
 }
 
 // within gives a moment at random in the i-th of equal slots.

@@ -197,6 +197,20 @@ func (b *builder) endWait(at time.Time) {
 	}
 }
 
+// endObservation ends the step that a final verdict was the outcome of, where the rollout goes on from it.
+func (b *builder) endObservation(entry segue.Entry) {
+	verdict := entry.Event.Verdict
+	waits := b.opening != nil && b.opening.Settings.Limits.Wait > 0
+	goesOn := verdict.Ruling == segue.RulingPass || verdict.Ruling != segue.RulingFail && !waits
+	p := b.planOf(entry.Event.PlanNumber)
+	if !verdict.Final || !goesOn || p == nil {
+		return
+	}
+	if s := p.steps[entry.Event.Step]; s != nil && s.Kind == segue.StepObserve {
+		s.status, s.ended, s.outcome.Unavoidable = StepDone, entry.At, s.For
+	}
+}
+
 func (b *builder) readVerdict(entry segue.Entry) {
 	verdict := entry.Event.Verdict
 	if verdict == nil {
@@ -221,6 +235,7 @@ func (b *builder) readVerdict(entry segue.Entry) {
 		}
 	}
 	b.r.Verdicts = append(b.r.Verdicts, v)
+	b.endObservation(entry)
 	if verdict.Final && verdict.Ruling != segue.RulingPass {
 		b.beginWait(entry.At)
 	}

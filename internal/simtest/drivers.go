@@ -138,9 +138,13 @@ func (d *balancerOf) Drain(ctx context.Context, id segue.InstanceID) error {
 	return d.on(ctx, "Drain", id, func() error {
 		d.record.leaving(id)
 		err := d.Driver.Drain(ctx, id)
-		if err == nil {
+		switch {
+		case err == nil:
 			d.record.instance(laws.Drained, id)
 			d.drained(id)
+		case segue.KindOf(err) == segue.KindNotFound:
+			// What the balancer does not know gets nothing from it.
+			d.record.instance(laws.Drained, id)
 		}
 		return err
 	})

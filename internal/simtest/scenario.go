@@ -204,7 +204,7 @@ func (s Scenario) File(more, without int) string {
 	n := len(servers)
 	lines := []string{
 		"project: sim", "services:", "  web:",
-		fmt.Sprintf("    workload: {driver: process, servers: [%s], command: [./web], worker: %v, ready: {within: 10s}, stop: {grace: 5s}}", strings.Join(servers, ", "), s.Worker),
+		fmt.Sprintf("    workload: {driver: process, servers: [%s], command: [./releases/{release}/web], worker: %v, ready: {within: 10s}, stop: {grace: 5s}}", strings.Join(servers, ", "), s.Worker),
 		fmt.Sprintf("    rollback_window: %s", s.Window),
 		fmt.Sprintf("    judges: {crashes: {limit: %d}, wait: %s}", s.Crashes, s.Wait),
 	}

@@ -2,7 +2,7 @@ package upstream
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -161,17 +161,22 @@ func (g roundTripper) RoundTrip(out *http.Request) (*http.Response, error) {
 		a := newAttempt(p)
 		answer, err := g.transport.RoundTrip(a.request(out))
 		if err == nil {
-			return a.accept(answer)
+			answer, err = a.accept(answer)
 		}
-		again := a.leave(err)
-		if !again || out.Context().Err() != nil {
+		if err == nil {
+			return answer, nil
+		}
+		again := a.leave()
+		switch {
+		case !again, out.Context().Err() != nil:
 			return nil, a.cause(err)
-		}
-		if i >= staleAttempts {
+		case i == staleAttempts:
 			g.transport.CloseIdleConnections()
+		case i > staleAttempts && !g.opts.H2C, i > 3*staleAttempts:
+			return nil, fmt.Errorf("%w: %w", ErrNoAnswer, errStale)
 		}
-		if i > staleAttempts {
-			return nil, errors.Join(ErrNoAnswer, errStale)
+		if g.opts.H2C {
+			a.letGo(out.Context(), time.Millisecond<<i)
 		}
 	}
 }

@@ -19,6 +19,11 @@ type link struct {
 	busy atomic.Int32
 	// sent counts the bytes handed to the kernel.
 	sent atomic.Int64
+	// deaf is closed once reading has failed or ended.
+	deaf   chan struct{}
+	deafen sync.Once
+	// heard is what sent was when bytes last came in.
+	heard atomic.Int64
 	// keep is how long it may idle, in nanoseconds: Options.IdleTimeout, or less where the backend says so.
 	keep atomic.Int64
 	// idleSince is when it became idle. The owner of an idle link guards it.
@@ -42,6 +47,18 @@ func (l *link) Write(p []byte) (int, error) {
 	n, err := l.Conn.Write(p)
 	if n < len(p) {
 		l.sent.Add(int64(n - len(p)))
+	}
+	return n, err
+}
+
+// Read notes how much had been written when bytes came in, so that bytes which nobody asked for can be told from an answer.
+func (l *link) Read(p []byte) (int, error) {
+	n, err := l.Conn.Read(p)
+	if n > 0 {
+		l.heard.Store(l.sent.Load())
+	}
+	if err != nil {
+		l.deafen.Do(func() { close(l.deaf) })
 	}
 	return n, err
 }
@@ -119,7 +136,7 @@ func (d *ledger) dial(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{Conn: conn, ledger: d}
+	l := &link{Conn: conn, ledger: d, deaf: make(chan struct{})}
 	l.keep.Store(int64(d.opts.IdleTimeout))
 	l.probe = func(fd uintptr) { l.seen = peek(fd) }
 	l.abort = func() { _ = l.Close() }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -222,7 +223,7 @@ func (a *attempt) request(out *http.Request) *http.Request {
 		GotConn:              a.gotConn,
 		WroteHeaders:         a.wroteHeaders,
 		WroteRequest:         func(info httptrace.WroteRequestInfo) { a.whole.Store(info.Err == nil) },
-		GotFirstResponseByte: func() { a.gotByte.Store(true) },
+		GotFirstResponseByte: a.gotFirstByte,
 	})
 	r := out.WithContext(ctx)
 	r.GetBody = nil
@@ -266,6 +267,18 @@ func (a *attempt) wroteHeaders() {
 	}
 }
 
+// gotFirstByte sees the bytes of an answer, or bytes that the backend had sent before the request, which Transport's reader had in hand
+// already when the connection was looked at: then the connection was as good as closed.
+func (a *attempt) gotFirstByte() {
+	l := a.conn.Load()
+	if l != nil && !l.ledger.opts.H2C && l.heard.Load() <= a.mark {
+		a.stale.Store(true)
+		a.refuse(l, errStale)
+		return
+	}
+	a.gotByte.Store(true)
+}
+
 // dead says that a reused connection must not be written on. HTTP/2 may have frames waiting; HTTP/1.1 may have nothing.
 func (a *attempt) dead(l *link, info httptrace.GotConnInfo) bool {
 	state := l.state()
@@ -279,8 +292,29 @@ func (a *attempt) dead(l *link, info httptrace.GotConnInfo) bool {
 // context keeps the stream from opening.
 func (a *attempt) refuse(l *link, cause error) {
 	a.cancel(cause)
-	if !l.ledger.opts.H2C {
+	if !l.ledger.opts.H2C || errors.Is(cause, errStale) && l.busy.Load() == 1 {
 		_ = l.Close()
+	}
+}
+
+// letGo waits a moment for Transport to notice that an HTTP/2 connection has ended: until its reader has, it would choose it again.
+func (a *attempt) letGo(ctx context.Context, moment time.Duration) {
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	l := a.conn.Load()
+	if l == nil {
+		return
+	}
+	select {
+	case <-l.deaf:
+	case <-timer.C:
+		return
+	case <-ctx.Done():
+		return
+	}
+	select { // the reader has still to say so
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -288,10 +322,7 @@ func (a *attempt) refuse(l *link, cause error) {
 // it did not process the first try, which is as good as not written.
 func (a *attempt) wrote() bool {
 	l := a.conn.Load()
-	if l == nil || a.stale.Load() {
-		return false
-	}
-	if l.ledger.opts.H2C && a.replayed.Load() {
+	if l == nil || l.ledger.opts.H2C && (a.stale.Load() || a.replayed.Load()) {
 		return false
 	}
 	// A cancelled HTTP/2 stream does not wait for its writer, and the count of a shared connection holds the others' bytes too: where
@@ -299,15 +330,15 @@ func (a *attempt) wrote() bool {
 	return a.header.Load() || l.sent.Load() > a.mark || l.ledger.opts.H2C && a.p.req.Context().Err() != nil
 }
 
-// leave says, of a failed attempt, whether another one is only another choice of connection.
-func (a *attempt) leave(error) (again bool) {
+// leave says, of a failed attempt, whether another one is only another choice of connection: it was stale, and nothing was written.
+func (a *attempt) leave() (again bool) {
 	a.cancel(errEnded)
-	return a.stale.Load()
+	return a.stale.Load() && !a.wrote() && !a.p.src.begun()
 }
 
 // cause is the error that ended the attempt, in our words where Transport knows only ours.
 func (a *attempt) cause(err error) error {
-	if a.replayed.Load() {
+	if a.replayed.Load() || a.stale.Load() {
 		return ErrNoAnswer
 	}
 	return err
@@ -315,6 +346,10 @@ func (a *attempt) cause(err error) error {
 
 // accept takes an answer's header.
 func (a *attempt) accept(answer *http.Response) (*http.Response, error) {
+	if a.stale.Load() {
+		_ = answer.Body.Close()
+		return nil, errStale
+	}
 	if err := a.p.failure(); err != nil {
 		_ = answer.Body.Close()
 		return nil, err

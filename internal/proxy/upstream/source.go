@@ -117,6 +117,16 @@ func (s *source) ended() bool {
 	return s.whole
 }
 
+// begun says that bytes of the body were read, or that one waits for them.
+func (s *source) begun() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.touched
+}
+
 // failed says that the client broke off its body.
 func (s *source) failed() bool {
 	if s == nil {

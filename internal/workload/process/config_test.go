@@ -98,6 +98,7 @@ func TestFaultsNameTheirPlace(t *testing.T) {
 func TestBracesOfOthersAreText(t *testing.T) {
 	config := valid()
 	config.Command = append(config.Command, `{"a": {"b": 1}}`, "${HOME}", "{}", "{A}")
+	config.Env = map[string]string{"DATABASE_URL": "postgres://shop:a{secret}word@db/shop"}
 	if faults := config.Faults(); len(faults) > 0 {
 		t.Errorf("faults: %v", faults)
 	}

@@ -92,6 +92,9 @@ func New(options Options) (*Driver, error) {
 		leaving:     map[int]uint64{},
 		subscribers: map[*subscriber]struct{}{},
 	}
+	if err := d.tidy(); err != nil {
+		return nil, err
+	}
 	ids, err := d.folders()
 	if err != nil {
 		return nil, err
@@ -102,6 +105,20 @@ func New(options Options) (*Driver, error) {
 		}
 	}
 	return d, nil
+}
+
+// tidy removes folders of releases that an earlier driver was filling or emptying when it was killed.
+func (d *Driver) tidy() error {
+	left, err := filepath.Glob(filepath.Join(d.state, "releases", "*", tempPrefix+"*"))
+	if err != nil {
+		return fmt.Errorf("tidy releases: %w", err)
+	}
+	for _, folder := range left {
+		if err := os.RemoveAll(folder); err != nil {
+			return fmt.Errorf("tidy releases: %w", err)
+		}
+	}
+	return nil
 }
 
 // Capabilities implements workload.Driver.

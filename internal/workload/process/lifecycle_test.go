@@ -139,6 +139,9 @@ func TestErrorsOfReadinessTellWhy(t *testing.T) {
 		}
 	}
 	late := r.start("v2", r.web("never-ready"))
+	for r.ctx.Err() == nil && !strings.Contains(r.driver.Probe(r.ctx, late.ID).Error(), "503") {
+		continue // until it listens
+	}
 	ctx, cancel := context.WithTimeout(r.ctx, 200*time.Millisecond)
 	defer cancel()
 	err = r.driver.AwaitReady(ctx, late.ID)

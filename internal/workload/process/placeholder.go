@@ -52,9 +52,9 @@ func expand(text string, values map[string]string) string {
 	})
 }
 
-// nearest finds the name that was probably meant: at most a third of its letters differ.
+// nearest finds the name that was probably meant: at most a third of its letters differ, or one.
 func nearest(name string, among []string) (string, bool) {
-	best, distance := "", len(name)/3+2
+	best, distance := "", max(1, len(name)/3)+1
 	for _, candidate := range among {
 		if d := editDistance(name, candidate); d < distance {
 			best, distance = candidate, d

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -220,7 +221,8 @@ func (d *Driver) raise(ctx context.Context, dir string, client *shim.Client) (sh
 		return shim.State{}, err
 	}
 	begun, respawn := time.Now(), 10*time.Millisecond
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+	// Nothing tells when a socket begins to listen. The wait grows slowly, so that little is lost of the few ms that it takes.
+	for wait := 300 * time.Microsecond; ; wait = min(wait*5/4, 50*time.Millisecond) {
 		if state, err := client.First(ctx); err == nil {
 			return state, nil
 		}
@@ -231,7 +233,11 @@ func (d *Driver) raise(ctx context.Context, dir string, client *shim.Client) (sh
 			// The one before it was on its last breath and held the lock, or it could not begin at all.
 		case <-ctx.Done():
 		}
-		if time.Since(begun) > shimSilence {
+		silent := time.Since(begun)
+		if silent > 2*shimSilence {
+			return shim.State{}, segue.Errorf(segue.KindUnavailable, "start shim in %s: it ends at once; its last words: %s", dir, lastWords(dir))
+		}
+		if silent > shimSilence {
 			// One holds the instance and does not answer: it hangs, or its socket was removed. Its command goes on without it.
 			d.killSilent(ctx, dir)
 		}
@@ -239,8 +245,7 @@ func (d *Driver) raise(ctx context.Context, dir string, client *shim.Client) (sh
 		case <-time.After(respawn):
 			respawn = min(2*respawn, 500*time.Millisecond)
 		case <-ctx.Done():
-			return shim.State{}, segue.Errorf(segue.KindUnavailable, "start shim in %s: %w", dir, context.Cause(ctx)).
-				WithHint("its own words are in %s", shimLog(dir))
+			return shim.State{}, segue.Errorf(segue.KindUnavailable, "start shim in %s: %w; its last words: %s", dir, context.Cause(ctx), lastWords(dir))
 		}
 		if ended, err = d.spawn(ctx, dir); err != nil {
 			return shim.State{}, err
@@ -266,7 +271,17 @@ func (d *Driver) killSilent(ctx context.Context, dir string) {
 	}
 }
 
-func shimLog(dir string) string { return dir + "/shim.log" }
+func shimLog(dir string) string { return filepath.Join(dir, "shim.log") }
+
+// lastWords gives the last line that shims of an instance wrote about themselves.
+func lastWords(dir string) string {
+	text, err := os.ReadFile(shimLog(dir))
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
 
 // spawn starts a shim's process, in a session of its own and with nothing of this process but standard error, which is a file.
 // Its command line has the folder's path only: secrets are in the folder.

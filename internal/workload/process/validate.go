@@ -76,6 +76,19 @@ func (v *validation) template(path []string, text string, allowed []string) {
 	}
 }
 
+// value checks the placeholders of an environment variable's value. It may be a secret with braces of its own: what is not
+// nearly a placeholder is text, and is not told in an error.
+func (v *validation) value(path []string, text string, allowed []string) {
+	for _, match := range placeholder.FindAllStringSubmatch(text, -1) {
+		if _, near := nearest(match[1], allowed); near {
+			v.err(path, checkPlaceholders(match[0], allowed))
+		}
+	}
+	if strings.ContainsRune(text, 0) {
+		v.fault(path, "it has a zero byte in it", "")
+	}
+}
+
 func (v *validation) command(c Config) {
 	allowed := c.placeholders()
 	if len(c.Command) == 0 || c.Command[0] == "" {
@@ -89,7 +102,7 @@ func (v *validation) command(c Config) {
 		if !envName.MatchString(name) {
 			v.fault(path, fmt.Sprintf("%q is no name of an environment variable", name), "")
 		}
-		v.template(path, c.Env[name], allowed)
+		v.value(path, c.Env[name], allowed)
 	}
 	switch {
 	case c.Artifact != "":

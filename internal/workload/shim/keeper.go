@@ -59,19 +59,39 @@ func (k *keeper) keep(ctx context.Context) {
 				k.log.ErrorContext(ctx, "command cannot be watched", "error", err)
 			}
 		})
-		select {
-		case <-c.ended:
-			c = k.restart(ctx, k.reap(ctx, c))
-		case <-k.ordered:
-			k.end(ctx, c)
-			c = nil
-		}
+		c = k.attend(ctx, c)
 		cancel()
 		watch.Wait()
 	}
 	<-k.ordered // a command that could not be started is reported until somebody has taken note
 	k.output.drain()
 	k.board.post(func(s *State) { s.Phase, s.PID, s.DroppedBytes = segue.InstanceExited, 0, k.output.droppedBytes() })
+}
+
+// attend waits for the command's end, or ends it when told to. It gives the command that runs then, nil after a stop order.
+func (k *keeper) attend(ctx context.Context, c *child) *child {
+	well := time.NewTimer(k.well() - time.Since(c.startedAt))
+	defer well.Stop()
+	for {
+		select {
+		case <-k.ordered:
+			k.end(ctx, c)
+			return nil
+		case <-well.C:
+			k.record.Crashes = 0
+			k.save(ctx)
+			k.board.post(func(s *State) { s.Crashes = 0 })
+			continue
+		case <-c.ended:
+		}
+		select {
+		case <-k.ordered: // both at once: an end that was wanted is no crash
+			k.end(ctx, c)
+			return nil
+		default:
+			return k.restart(ctx, k.reap(ctx, c))
+		}
+	}
 }
 
 // begin gets hold of the command: the one that an earlier shim left, or a new one. nil when it could not be started, or was told to stop.
@@ -158,9 +178,6 @@ func (k *keeper) reap(ctx context.Context, c *child) Exit {
 	exit, err := c.reap(ctx)
 	if err != nil {
 		k.log.ErrorContext(ctx, "rest of the command cannot be ended", "error", err)
-	}
-	if time.Since(c.startedAt) >= k.well() {
-		k.record.Crashes = 0
 	}
 	return exit
 }

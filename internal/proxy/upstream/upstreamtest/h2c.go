@@ -251,9 +251,9 @@ func h2cClosedWhileIdle(t *testing.T, s *suite) {
 	w := s.around(t, setting{options: upstream.Options{H2C: true}}, &backend{Listener: server.Listener})
 	for range 5 {
 		answer, body := w.exchange(get("/"))
-		w.result()
+		res := w.result()
 		if answer.StatusCode != 200 || body != "ok" {
-			t.Fatalf("client got %d %q", answer.StatusCode, body)
+			t.Fatalf("client got %d %q, result %+v", answer.StatusCode, body, res)
 		}
 		_ = receive(t, conns, "the connection").Close()
 	}
