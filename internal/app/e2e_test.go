@@ -59,12 +59,12 @@ func TestE2EKilledBackendFailsOnlyWhatMayNotBeRetried(t *testing.T) {
 	config.Uploads, config.Streams, config.WebSockets = 0, 0, 0
 	stop := r.traffic(config)
 	client := r.client()
-	for range 5 {
+	for round := range 5 {
 		status, err := client.Status(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		victim := status.Services[0].Fleet.Slots[1].Instance
+		victim := status.Services[0].Fleet.Slots[round%4].Instance
 		pid := instancePID(t, r, victim.ID)
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"database/sql"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	_ "modernc.org/sqlite" // to doctor a journal
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/app"
 	"github.com/segue-deploy/segue/internal/operator"
 )
 
@@ -163,6 +165,10 @@ func TestE2EKilledProxyComesBackAsItWas(t *testing.T) {
 
 func TestE2EJournalThatCannotBeReadIsNamed(t *testing.T) {
 	r := newRig(t, 1, "v1")
+	r.must(0, "status")
+	if err := app.Teardown(t.Context(), r.state, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
 	journal := filepath.Join(string(r.state), "journal.db")
 	db, err := sql.Open("sqlite", journal)
 	if err != nil {

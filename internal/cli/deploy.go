@@ -50,13 +50,15 @@ worst counts.`,
 	f.BoolVar(&flags.hurry, "hurry", false, "leave out observations")
 	f.BoolVarP(&flags.detach, "detach", "d", false, "do not follow it")
 	addBy(s, c, &flags.by, &flags.why)
-	c.MarkFlagsMutuallyExclusive("replace", "queue")
 	return c
 }
 
 func (s *session) deploy(c *cobra.Command, args []string, flags deployFlags) error {
-	if flags.plan < 0 {
+	switch {
+	case flags.plan < 0:
 		return usage(c, "--plan %d is no index of a plan", flags.plan)
+	case flags.replace && flags.queue:
+		return usage(c, "--replace and --queue do not go together")
 	}
 	project, wire, err := s.project()
 	if err != nil {

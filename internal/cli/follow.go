@@ -20,8 +20,10 @@ const (
 	lookAfter = 80 * time.Millisecond
 	// drawEvery is how often a live view is redrawn.
 	drawEvery = 120 * time.Millisecond
-	// receiptWithin bounds the wait for a receipt after the end, callWithin that for one answer, reconnectWithin that for a controller.
+	// receiptWithin bounds the wait for a receipt after the end, drainWithin that for its last events, callWithin that for one answer, reconnectWithin
+	// that for a controller.
 	receiptWithin   = 3 * time.Minute
+	drainWithin     = 2 * time.Second
 	callWithin      = 20 * time.Second
 	reconnectWithin = time.Minute
 )
@@ -55,11 +57,8 @@ type deployed struct {
 
 // follower follows rollouts to their end.
 type follower struct {
-	*session
+	*link
 	following
-	controller api.Controller
-	// own are connections that were made here.
-	own      []func()
 	rollouts []deployed
 	narrator *narrator
 	rates    rates
@@ -71,15 +70,11 @@ type follower struct {
 
 // follow follows rollouts until all have ended and their receipts are there, then prints those and the end state.
 func (s *session) follow(ctx context.Context, controller api.Controller, what following) error {
-	f := &follower{session: s, following: what, controller: controller, narrator: newNarrator(), rollouts: make([]deployed, len(what.ids))}
+	f := &follower{link: newLink(s, controller), following: what, narrator: newNarrator(), rollouts: make([]deployed, len(what.ids))}
+	defer f.close()
 	if s.live() {
 		f.screen = &screen{out: s.out}
 	}
-	defer func() {
-		for _, done := range f.own {
-			done()
-		}
-	}()
 	if !s.json {
 		for _, note := range what.notes {
 			s.print("%s", printable(note))
@@ -130,7 +125,9 @@ func (f *follower) run(ctx context.Context) (ending, error) {
 		if err == nil {
 			f.draw(false)
 			if end, ok := f.ended(); ok {
-				f.drain(feed)
+				if f.screen == nil {
+					f.drain(feed)
+				}
 				return end, nil
 			}
 			select {
@@ -202,16 +199,22 @@ func (f *follower) watch(ctx context.Context) *feed {
 	return events
 }
 
-// drain tells what has come already.
+// drain tells what had been written when the end was seen: the stream may be a little behind.
 func (f *follower) drain(events *feed) {
-	for {
+	last := int64(0)
+	for _, r := range f.rollouts {
+		last = max(last, r.Index)
+	}
+	timeout := time.NewTimer(drainWithin)
+	defer timeout.Stop()
+	for f.from <= last {
 		select {
 		case entry, ok := <-events.entries:
 			if !ok {
 				return
 			}
 			f.tell(entry)
-		default:
+		case <-timeout.C:
 			return
 		}
 	}

@@ -121,10 +121,9 @@ func (f *follower) reconnect(ctx context.Context, cause error, interrupts <-chan
 	timeout := time.NewTimer(reconnectWithin)
 	defer timeout.Stop()
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) {
-		controller, done, err := f.connect(ctx)
+		err := f.renew(ctx)
 		if err == nil {
-			f.own = append(f.own, done)
-			f.controller, f.away = controller, false
+			f.away = false
 			f.note("a controller answers again and goes on")
 			return false, nil
 		}

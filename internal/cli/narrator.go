@@ -130,7 +130,10 @@ func (s *story) opened(opening *segue.Opening, at time.Time) []string {
 
 func (s *story) planned(event segue.Event, at time.Time) []string {
 	if event.Plan == nil {
-		return nil
+		if event.Failure == nil {
+			return nil
+		}
+		return []string{"no plan could be made: " + event.Failure.Message}
 	}
 	s.adopt(*event.Plan, event.PlanNumber, at)
 	line := "fresh plan: on to " + string(event.Plan.To)

@@ -202,6 +202,9 @@ func trafficLines(service api.ServiceStatus, r api.Rollout, paint palette) []str
 		right: map[int]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true},
 	}
 	for _, each := range service.Traffic {
+		if past := each.Release != r.Stable && each.Release != r.Candidate && each.Release != service.Previous; past && each.Backends == 0 {
+			continue
+		}
 		errors := count(each.Errors)
 		if each.Errors > 0 {
 			errors = paint.bad(errors)
@@ -223,6 +226,8 @@ func trafficLines(service api.ServiceStatus, r api.Rollout, paint palette) []str
 func (s *session) watchStatus(ctx context.Context, controller api.Controller) error {
 	ctx, stop := s.untilInterrupt(ctx)
 	defer stop()
+	link := newLink(s, controller)
+	defer link.close()
 	var view *screen
 	if s.live() {
 		view = &screen{out: s.out}
@@ -233,7 +238,7 @@ func (s *session) watchStatus(ctx context.Context, controller api.Controller) er
 	var rates rates
 	var before string
 	for tick := 0; ; tick++ {
-		status, err := controller.Status(ctx)
+		status, err := link.status(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}

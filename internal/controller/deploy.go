@@ -10,6 +10,7 @@ import (
 	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/rollout"
 	"github.com/segue-deploy/segue/internal/strategy"
+	"github.com/segue-deploy/segue/internal/workload"
 )
 
 // intent is what a deploy means for one service: everything looked at, nothing changed.
@@ -200,7 +201,12 @@ func (in *intent) admissible(req operator.DeployRequest) error {
 func (c *Controller) prepareService(ctx context.Context, in *intent) error {
 	if in.service.balancer != nil {
 		if err := in.service.balancer.Configure(ctx); err != nil {
-			return fmt.Errorf("configure balancer of %s: %w", in.settings.Name, err)
+			err = fmt.Errorf("configure balancer of %s: %w", in.settings.Name, err)
+			if segue.KindOf(err) == segue.KindConflict {
+				// Somebody else's port is no gate of ours that said no.
+				err = &segue.Error{Kind: segue.KindUnavailable, Cause: err}
+			}
+			return err
 		}
 	}
 	config, err := c.workloadConfig(in.candidate.Config)
@@ -209,6 +215,11 @@ func (c *Controller) prepareService(ctx context.Context, in *intent) error {
 	}
 	if err := in.service.workload.Stage(ctx, config, in.candidate); err != nil {
 		return fmt.Errorf("stage release %s of %s: %w", in.candidate.Name, in.settings.Name, err)
+	}
+	if checker, ok := in.service.workload.(workload.Checker); ok {
+		if err := checker.Check(ctx, config, in.candidate); err != nil {
+			return fmt.Errorf("check release %s of %s: %w", in.candidate.Name, in.settings.Name, err)
+		}
 	}
 	return nil
 }

@@ -24,8 +24,7 @@ type exchange struct {
 	w       http.ResponseWriter
 	service *service
 	r       *http.Request
-	secure  bool
-	start   time.Time
+	front   *front
 
 	// Of the present try.
 	backend *backend
@@ -84,6 +83,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
 func (x *exchange) WriteHeader(status int) {
 	if status >= 200 && x.header.IsZero() {
 		x.header = time.Now()
+		x.front.part(x.w.Header())
 		if x.backend != nil {
 			x.notice()
 		}

@@ -87,14 +87,18 @@ func (f *front) accept() {
 	}
 }
 
-// ServeHTTP serves a request. While the front is being drained, every answer asks the client to leave its connection (on HTTP/2,
-// net/http makes a GOAWAY of it).
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP serves a request.
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.service.serve(w, r, f) }
+
+// part asks the client to leave its connection after this answer, while the front is being drained (on HTTP/2, net/http makes a GOAWAY of it).
+func (f *front) part(h http.Header) {
 	if f.closing.Load() {
-		w.Header().Set("Connection", "close")
+		h["Connection"] = []string{"close"}
 	}
-	f.service.serve(w, r, f.certificate != nil)
 }
+
+// secure says whether clients speak TLS.
+func (f *front) secure() bool { return f.certificate != nil }
 
 func (f *front) connState(conn net.Conn, state http.ConnState) {
 	switch state {

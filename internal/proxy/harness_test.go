@@ -6,7 +6,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -356,3 +358,9 @@ type syncFlag struct{ v atomic.Bool }
 
 func (f *syncFlag) set(on bool) { f.v.Store(on) }
 func (f *syncFlag) get() bool   { return f.v.Load() }
+
+// sumOf gives the checksum of a state file's body.
+func sumOf(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return hex.EncodeToString(sum[:])
+}

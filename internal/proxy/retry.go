@@ -39,7 +39,7 @@ func (x *exchange) failed(b *backend, res upstream.Result) (done bool) {
 	if !x.body.replayable() {
 		x.r.GetBody = nil
 	}
-	if res.MayRetry(x.r) && x.again(b, res) {
+	if (res.MayRetry(x.r) || x.mayRepeat(res, cause)) && x.again(b, res) {
 		x.last = failure{b, cause, status}
 		b.counters.retries.Add(1)
 		x.rewind()
@@ -48,6 +48,19 @@ func (x *exchange) failed(b *backend, res upstream.Result) (done bool) {
 	x.fail(failure{b, cause, status}, res.Committed)
 	x.abort = res.MustAbort()
 	return true
+}
+
+// mayRepeat goes one step beyond Result.MayRetry: a request that is safe by its method, has no body and met a connection that broke without a byte
+// of an answer is sent again even where that connection was a new one, but only once: should the request itself have brought the backend
+// down, it takes one more with it and not the fleet (RFC 9110, 9.2.1 and 9.2.2).
+func (x *exchange) mayRepeat(res upstream.Result, cause string) bool {
+	switch x.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+	default:
+		return false
+	}
+	broke := cause == causeReset && res.Stage <= upstream.StageAwait && !res.GotByte && !res.Committed && !res.ClientGone && res.Err != nil
+	return broke && x.tries == 0 && x.r.ContentLength == 0
 }
 
 // again says whether one more try is within bounds. A request that reached no backend may go round for as long as requests may be held;

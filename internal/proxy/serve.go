@@ -15,16 +15,17 @@ import (
 var exchanges = sync.Pool{New: func() any { return new(exchange) }} //nolint:gochecknoglobals // memory, no state
 
 // serve answers one request.
-func (s *service) serve(w http.ResponseWriter, r *http.Request, secure bool) {
+func (s *service) serve(w http.ResponseWriter, r *http.Request, f *front) {
 	t := s.table.Load()
+	f.part(w.Header())
 	if cause := refuse(t, r); cause != "" {
 		s.turnAway(w, r, t, cause)
 		return
 	}
 	plain := r.ProtoMajor == 1 && upstream.Eligible(r) && (r.Body == nil || r.Body == http.NoBody)
 	x := newExchange(plain)
-	x.w, x.service, x.r, x.secure, x.start, x.home = w, s, r, secure, time.Now(), homeUnread
-	forward(r, t.trusted, secure)
+	x.w, x.service, x.front, x.r, x.home = w, s, f, r, homeUnread
+	forward(r, t.trusted, f.secure())
 	if !plain {
 		x.prepare(t)
 	}
@@ -171,7 +172,7 @@ func (x *exchange) try(b *backend, t *table) (done bool) {
 	defer b.unclaim()
 	x.backend, x.table, x.begun = b, t, time.Now()
 	if x.home == homeFirst || x.home == homeMoved {
-		x.w.Header()["Set-Cookie"] = []string{stickyCookie(t.config.Sticky.Cookie, b.token, x.secure)}
+		x.w.Header()["Set-Cookie"] = []string{stickyCookie(t.config.Sticky.Cookie, b.token, x.front.secure())}
 	}
 	res := b.up.Load().Serve(x, x.r)
 	if x.stream != nil {

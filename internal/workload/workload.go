@@ -77,6 +77,11 @@ type Driver interface {
 	Close() error
 }
 
+// Checker is a driver that can tell, before anything is touched, that a staged release cannot be started: KindNotFound and KindInvalid as from Start.
+type Checker interface {
+	Check(ctx context.Context, config Config, release segue.Release) error
+}
+
 // Capabilities are what a driver can do beyond the least.
 type Capabilities struct {
 	// Surge: two instances can run on one server at the same time.

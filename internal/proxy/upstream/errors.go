@@ -49,8 +49,7 @@ func clientLeft(req *http.Request) bool {
 // blame enters err into r, and whether it is the client's doing. A cancelled context is named as the cause.
 func (r *Result) blame(req *http.Request, src *source, err error) {
 	left, cut := src.clientLeft(req)
-	var writing *clientError
-	if left || errors.As(err, &writing) {
+	if _, writing := errors.AsType[*clientError](err); left || writing {
 		r.ClientGone = true
 	}
 	if ctx := req.Context(); ctx.Err() != nil && !cut {

@@ -1,6 +1,7 @@
 package upstream_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -37,7 +38,12 @@ func ExampleUpstream() {
 	}))
 	defer proxy.Close()
 
-	answer, err := http.Get(proxy.URL)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, proxy.URL, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	answer, err := http.DefaultClient.Do(req)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -97,7 +97,8 @@ func (c *carrier) acquire(ctx context.Context, x *exchange, pooled bool) (unwatc
 		if err = x.readBody(); err != nil {
 			return unwatch, err
 		}
-		if now = time.Now(); now.Sub(begun) < slowBody || l.state() == quiet || ctx.Err() != nil {
+		now = time.Now()
+		if now.Sub(begun) < slowBody || l.state() == quiet || over(ctx) {
 			return unwatch, nil
 		}
 		if unwatch != nil {
@@ -108,6 +109,9 @@ func (c *carrier) acquire(ctx context.Context, x *exchange, pooled bool) (unwatc
 		x.link = nil
 	}
 }
+
+// over says that ctx has ended, and so closes the connection: writing to it says the rest.
+func over(ctx context.Context) bool { return ctx.Err() != nil }
 
 // exchange sends the request and passes the answer on.
 func (c *carrier) exchange(w http.ResponseWriter, req *http.Request, x *exchange, upgrade string) error {

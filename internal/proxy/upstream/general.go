@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -128,9 +129,7 @@ func (g *general) rewrite(r *httputil.ProxyRequest) {
 	}
 	r.Out.Trailer = trailer
 	p.src.onEOF = func() {
-		for name, values := range p.req.Trailer {
-			trailer[name] = values
-		}
+		maps.Copy(trailer, p.req.Trailer)
 	}
 }
 

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"maps"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -107,9 +108,7 @@ func announce(w http.ResponseWriter, status int, fields http.Header) {
 	}
 	w.WriteHeader(status)
 	clear(h)
-	for name, values := range kept {
-		h[name] = values
-	}
+	maps.Copy(h, kept)
 }
 
 // informs says whether an informational answer goes on to the client: HTTP/1.0 knows none, 101 is not informational, and the server

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -75,7 +76,8 @@ func (p *peer) load(b *testing.B, address string, n, up, down int) {
 
 // runPeer is the peer's main function.
 func runPeer(in io.Reader, out io.Writer) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	ln, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
@@ -149,7 +151,8 @@ func fire(address string, n, up, down int) error {
 }
 
 func fireOne(address string, left *atomic.Int64, up, down int) error {
-	c, err := net.Dial("tcp", address)
+	var dialer net.Dialer
+	c, err := dialer.DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		return err
 	}

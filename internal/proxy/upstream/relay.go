@@ -2,8 +2,8 @@ package upstream
 
 import (
 	"bytes"
+	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/textproto"
 	"strings"
@@ -123,7 +123,7 @@ func (x *exchange) relayToEnd(w http.ResponseWriter) error {
 			}
 		}
 		if err := x.fill(w); err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			return err
@@ -239,9 +239,3 @@ func names(announced []string, name string) bool {
 
 // leftover says that the backend sent more than its answer.
 func (x *exchange) leftover() bool { return x.r < x.n }
-
-// tcp is the link's connection, where it can close one direction.
-func (l *link) tcp() (*net.TCPConn, bool) {
-	c, ok := l.Conn.(*net.TCPConn)
-	return c, ok
-}

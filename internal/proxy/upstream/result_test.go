@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -61,7 +62,7 @@ func TestMayRetry(t *testing.T) {
 }
 
 func request(method, body string) *http.Request {
-	return httptest.NewRequest(method, "http://shop.example/", strings.NewReader(body))
+	return httptest.NewRequestWithContext(context.Background(), method, "http://shop.example/", strings.NewReader(body))
 }
 
 func TestMustAbort(t *testing.T) {

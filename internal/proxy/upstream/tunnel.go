@@ -112,7 +112,7 @@ func (d *direction) copy() error {
 				return err
 			}
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
@@ -284,8 +284,7 @@ func (x *exchange) judge(t *tunnel, err error) error {
 	if first == nil || errors.Is(first, net.ErrClosed) {
 		return err
 	}
-	var op *net.OpError
-	if errors.As(first, &op) {
+	if op, ok := errors.AsType[*net.OpError](first); ok {
 		reading := op.Op == "read"
 		if reading == (first == t.up.err) { //nolint:errorlint // which of the two it is, not what kind
 			return &clientError{first}

@@ -2,8 +2,11 @@
 //
 // The proxy decides which backend gets a request and whether another one may be tried; an Upstream only carries. It never
 // retries by itself and never picks another backend, so that "was anything written" and "did a byte of an answer
-// arrive" have exact answers. Two implementations exist: the general one (every protocol that net/http speaks) and
-// an own HTTP/1.1 path for plain requests, which costs far less CPU. One conformance suite passes on both.
+// arrive" have exact answers. Two implementations exist: General (every protocol that net/http speaks) and Fast, an own
+// HTTP/1.1 path for plain requests, which costs far less CPU. New takes the cheaper one for each request. WebSockets and other
+// upgrades go through tunnels of this package in both. One conformance suite, package upstreamtest, passes on all.
+//
+// A proxy retries by itself, above: see the example of Upstream.
 package upstream
 
 import (

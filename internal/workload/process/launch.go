@@ -80,7 +80,7 @@ func (a assembly) spec(address string) (shim.Spec, error) {
 		if len(argv) == 0 {
 			continue
 		}
-		program, err := findProgram(argv[0], c.Dir, env["PATH"], l.Server)
+		program, err := findProgram(argv[0], c.Dir, env["PATH"], a.where())
 		if err != nil {
 			return shim.Spec{}, err
 		}
@@ -107,6 +107,14 @@ func (a assembly) spec(address string) (shim.Spec, error) {
 		spec.Env = append(spec.Env, name+"="+env[name])
 	}
 	return spec, nil
+}
+
+// where says what errors about the program are about.
+func (a assembly) where() string {
+	if a.launch.Server == "" {
+		return "as release " + string(a.launch.Release.Name) + " is staged"
+	}
+	return "on server " + string(a.launch.Server)
 }
 
 // values are those of the placeholders.
@@ -149,7 +157,7 @@ func (a assembly) environment(values map[string]string, fill func(string) string
 
 // findProgram gives a program's absolute path: below dir when it has a slash, else along PATH. KindNotFound when there is none,
 // KindInvalid when it is there and cannot be run.
-func findProgram(name, dir, path string, server segue.ServerName) (string, error) {
+func findProgram(name, dir, path string, where string) (string, error) {
 	candidates := []string{name}
 	switch {
 	case filepath.IsAbs(name):
@@ -169,12 +177,12 @@ func findProgram(name, dir, path string, server segue.ServerName) (string, error
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			fault = segue.Errorf(segue.KindInvalid, "program %s on server %s: %w", candidate, server, err)
+			fault = segue.Errorf(segue.KindInvalid, "program %s %s: %w", candidate, where, err)
 		case info.IsDir():
-			fault = segue.Errorf(segue.KindInvalid, "program %s on server %s is a folder", candidate, server).
+			fault = segue.Errorf(segue.KindInvalid, "program %s %s is a folder", candidate, where).
 				WithHint("name the program in it: %s", filepath.Join(name, "..."))
 		case info.Mode()&0o111 == 0:
-			fault = segue.Errorf(segue.KindInvalid, "program %s on server %s is not executable", candidate, server).
+			fault = segue.Errorf(segue.KindInvalid, "program %s %s is not executable", candidate, where).
 				WithHint("chmod +x it and give it a release name of its own")
 		default:
 			return candidate, nil
@@ -183,9 +191,9 @@ func findProgram(name, dir, path string, server segue.ServerName) (string, error
 	if fault != nil {
 		return "", fault
 	}
-	where := ""
+	searched := ""
 	if !strings.Contains(name, "/") {
-		where = " in PATH " + path
+		searched = " in PATH " + path
 	}
-	return "", segue.Errorf(segue.KindNotFound, "program %s does not exist%s on server %s", name, where, server)
+	return "", segue.Errorf(segue.KindNotFound, "program %s does not exist%s %s", name, searched, where)
 }

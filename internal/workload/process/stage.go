@@ -69,6 +69,25 @@ func (d *Driver) Stage(ctx context.Context, config workload.Config, release segu
 	return nil
 }
 
+// Check implements workload.Checker: the programs which the command and the readiness check name are there.
+func (d *Driver) Check(_ context.Context, config workload.Config, release segue.Release) error {
+	c, err := configOf(config)
+	if err != nil {
+		return err
+	}
+	staged, err := d.staged(release)
+	if err != nil {
+		return err
+	}
+	address := "127.0.0.1:1"
+	if c.Worker {
+		address = ""
+	}
+	a := assembly{config: c, launch: workload.Launch{Service: release.Service, Release: release}, staged: staged}
+	_, err = a.spec(address)
+	return err
+}
+
 // stage fills a temp folder and puts it into its place as a whole.
 func (d *Driver) stage(ctx context.Context, source string, release segue.Release) (err error) {
 	folder := d.releaseDir(release)

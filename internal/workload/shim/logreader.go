@@ -97,6 +97,27 @@ func (r *logReader) readNow(into []byte) (int, error) {
 	}
 }
 
+// gapTries and gapPause bound the wait for a rotation to close a gap: it renames the files one by one, the oldest first, and between two renames
+// a number is missing that newer and older files stand around.
+const (
+	gapTries = 200
+	gapPause = 100 * time.Microsecond
+)
+
+// openLogFile opens the n-th file of a log, 0 being the newest. Should a rotation be just under way, it waits for that file's turn.
+func openLogFile(dir string, n int) (file *os.File, err error) {
+	for range gapTries {
+		if file, err = os.Open(logPath(dir, n)); !errors.Is(err, fs.ErrNotExist) {
+			return file, err
+		}
+		if _, older := os.Stat(logPath(dir, n+1)); older != nil {
+			return os.Open(logPath(dir, n)) // the end of the row, unless it was filled at this moment
+		}
+		time.Sleep(gapPause)
+	}
+	return nil, err
+}
+
 // successor opens the file that output went into after the present one.
 func (r *logReader) successor() (*os.File, bool) {
 	mine, err := r.file.Stat()
@@ -105,7 +126,7 @@ func (r *logReader) successor() (*os.File, bool) {
 	}
 	newer := (*os.File)(nil)
 	for n := 0; ; n++ {
-		file, err := os.Open(logPath(r.dir, n))
+		file, err := openLogFile(r.dir, n)
 		if err != nil {
 			break // the present one has been rotated away: go on with the oldest that is left
 		}
@@ -125,7 +146,7 @@ func (r *logReader) successor() (*os.File, bool) {
 func (r *logReader) openOldest() error {
 	found := (*os.File)(nil)
 	for n := 0; ; n++ {
-		file, err := os.Open(logPath(r.dir, n))
+		file, err := openLogFile(r.dir, n)
 		if err != nil {
 			break
 		}
@@ -150,7 +171,7 @@ func (r *logReader) seek(tail int) error {
 		return nil
 	}
 	for n := 0; ; n++ {
-		file, err := os.Open(logPath(r.dir, n))
+		file, err := openLogFile(r.dir, n)
 		if err != nil {
 			break
 		}

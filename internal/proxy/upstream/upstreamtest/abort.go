@@ -23,7 +23,8 @@ func abortChecks() []check {
 	}
 }
 
-func clientLeavesEarly(t *testing.T, s *suite) {
+func clientLeavesEarly(s *suite) {
+	t := s.t
 	asked, gone := make(chan struct{}), make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -48,7 +49,8 @@ func clientLeavesEarly(t *testing.T, s *suite) {
 	}
 }
 
-func clientLeavesLate(t *testing.T, s *suite) {
+func clientLeavesLate(s *suite) {
+	t := s.t
 	gone := make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -69,7 +71,8 @@ func clientLeavesLate(t *testing.T, s *suite) {
 	}
 }
 
-func clientLeavesItsBody(t *testing.T, s *suite) {
+func clientLeavesItsBody(s *suite) {
+	t := s.t
 	for _, size := range []string{"1000", "900000"} {
 		gone := make(chan struct{})
 		w := s.world(t, setting{}, func(c *conn) {
@@ -95,7 +98,8 @@ func clientLeavesItsBody(t *testing.T, s *suite) {
 
 var errTired = errors.New("tired of waiting")
 
-func callersDeadline(t *testing.T, s *suite) {
+func callersDeadline(s *suite) {
+	t := s.t
 	asked := make(chan context.CancelCauseFunc, 1)
 	cancels := make(chan context.CancelCauseFunc, 1)
 	set := setting{before: func(_ http.ResponseWriter, req *http.Request) *http.Request {
@@ -121,7 +125,8 @@ func callersDeadline(t *testing.T, s *suite) {
 }
 
 // backendDiesDuringBody must not wait for the client to go on sending.
-func backendDiesDuringBody(t *testing.T, s *suite) {
+func backendDiesDuringBody(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Head() != nil {
 			_, _ = c.in.Discard(5)
@@ -140,7 +145,8 @@ func backendDiesDuringBody(t *testing.T, s *suite) {
 	}
 }
 
-func answerCutShort(t *testing.T, s *suite) {
+func answerCutShort(s *suite) {
+	t := s.t
 	for name, raw := range map[string]string{
 		"length":  "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
 		"chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
@@ -151,7 +157,7 @@ func answerCutShort(t *testing.T, s *suite) {
 			c := w.client()
 			c.Send(get("/"))
 			// What came before the cut may have been held back, or reached the client; a whole answer must not.
-			answer, err := http.ReadResponse(c.in, &http.Request{Method: "GET"})
+			answer, err := c.tryAnswer("GET")
 			if err == nil {
 				_, err = io.Copy(io.Discard, answer.Body)
 			}
@@ -169,7 +175,8 @@ func answerCutShort(t *testing.T, s *suite) {
 	}
 }
 
-func answerReset(t *testing.T, s *suite) {
+func answerReset(s *suite) {
+	t := s.t
 	seen := make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -194,7 +201,8 @@ func answerReset(t *testing.T, s *suite) {
 	}
 }
 
-func closeEndsAll(t *testing.T, s *suite) {
+func closeEndsAll(s *suite) {
+	t := s.t
 	asked, gone := make(chan struct{}), make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {

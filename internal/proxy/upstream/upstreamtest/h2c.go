@@ -58,21 +58,28 @@ func h2cClient(t *testing.T) *http.Client {
 }
 
 // ask does one request through the front.
-func (w *world) ask(client *http.Client, method, target string, body io.Reader) *http.Response {
+func (w *world) ask(client *http.Client, method, target string, body io.Reader) *reply {
 	w.t.Helper()
 	req, err := http.NewRequestWithContext(w.t.Context(), method, w.Front.URL+target, body)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	answer, err := client.Do(req)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = answer.Body.Close() })
-	return answer
+	return fetch(w.t, client, req)
 }
 
-func h2cPlain(t *testing.T, s *suite) {
+// fetch does a request, and closes the answer's body at the end of the test.
+func fetch(t *testing.T, client *http.Client, req *http.Request) *reply {
+	t.Helper()
+	answer, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = answer.Body.Close() })
+	return newReply(answer)
+}
+
+func h2cPlain(s *suite) {
+	t := s.t
 	w, client := h2cWorld(t, s, func(rw http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		_, _ = fmt.Fprintf(rw, "%s %s %s %s", req.Proto, req.Method, req.RequestURI, body)
@@ -92,7 +99,8 @@ func h2cPlain(t *testing.T, s *suite) {
 	}
 }
 
-func h2cGRPC(t *testing.T, s *suite) {
+func h2cGRPC(s *suite) {
+	t := s.t
 	var config net.ListenConfig
 	ln, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -103,7 +111,12 @@ func h2cGRPC(t *testing.T, s *suite) {
 	healthpb.RegisterHealthServer(server, states)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	t.Cleanup(func() { server.Stop(); <-served })
+	t.Cleanup(func() {
+		server.Stop()
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	})
 	w := s.around(t, setting{h2c: true, options: upstream.Options{H2C: true}}, &backend{Listener: ln})
 	conn, err := grpc.NewClient("passthrough:///"+w.Front.Listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -145,7 +158,8 @@ func h2cGRPC(t *testing.T, s *suite) {
 	}
 }
 
-func h2cBothWays(t *testing.T, s *suite) {
+func h2cBothWays(s *suite) {
+	t := s.t
 	w, client := h2cWorld(t, s, func(rw http.ResponseWriter, req *http.Request) {
 		control := http.NewResponseController(rw)
 		rw.Header().Set("Trailer", "X-Count")
@@ -165,10 +179,7 @@ func h2cBothWays(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	req.Trailer = http.Header{"X-Sum": {" sum"}}
-	answer, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
+	answer := fetch(t, client, req)
 	if answer.StatusCode == http.StatusBadGateway {
 		_ = writer.Close()
 		w.result()
@@ -187,7 +198,8 @@ func h2cBothWays(t *testing.T, s *suite) {
 	w.done()
 }
 
-func h2cClientLeaves(t *testing.T, s *suite) {
+func h2cClientLeaves(s *suite) {
+	t := s.t
 	asked, gone := make(chan struct{}), make(chan struct{})
 	w, client := h2cWorld(t, s, func(_ http.ResponseWriter, req *http.Request) {
 		close(asked)
@@ -214,14 +226,17 @@ func h2cClientLeaves(t *testing.T, s *suite) {
 		w.result()
 	}
 	cancel()
-	receive(t, failed, "the client to give up")
+	if err := receive(t, failed, "the client to give up"); err == nil {
+		t.Error("client got an answer")
+	}
 	receive(t, gone, "the backend to see the client leave")
 	if res := w.result(); !res.ClientGone || res.Committed || !res.Wrote {
 		t.Errorf("result is %+v, want the client gone", res)
 	}
 }
 
-func h2cCutShort(t *testing.T, s *suite) {
+func h2cCutShort(s *suite) {
+	t := s.t
 	w, client := h2cWorld(t, s, func(rw http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(rw, "half")
 		_ = http.NewResponseController(rw).Flush()
@@ -235,7 +250,8 @@ func h2cCutShort(t *testing.T, s *suite) {
 	}
 }
 
-func h2cClosedWhileIdle(t *testing.T, s *suite) {
+func h2cClosedWhileIdle(s *suite) {
+	t := s.t
 	conns := make(chan net.Conn, 100)
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(rw, "ok")
@@ -260,7 +276,8 @@ func h2cClosedWhileIdle(t *testing.T, s *suite) {
 }
 
 // h2cRefusedStream has a backend that refuses every stream: Transport would try again and again.
-func h2cRefusedStream(t *testing.T, s *suite) {
+func h2cRefusedStream(s *suite) {
+	t := s.t
 	headers := make(chan struct{}, 100)
 	b := listen(t, func(c *conn) { refuseStreams(c, headers) })
 	w := s.around(t, setting{options: upstream.Options{H2C: true}}, b)
@@ -274,7 +291,8 @@ func h2cRefusedStream(t *testing.T, s *suite) {
 	}
 }
 
-func h2cCloseIdle(t *testing.T, s *suite) {
+func h2cCloseIdle(s *suite) {
+	t := s.t
 	w, client := h2cWorld(t, s, func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "ok") })
 	w.ask(client, "GET", "/", nil)
 	w.result()
@@ -292,7 +310,8 @@ func h2cCloseIdle(t *testing.T, s *suite) {
 }
 
 // h2Client asks by HTTP/2 for what an HTTP/1.1 backend has.
-func h2Client(t *testing.T, s *suite) {
+func h2Client(s *suite) {
+	t := s.t
 	w := s.world(t, setting{h2c: true}, answering(func(_ *conn, req *http.Request) string {
 		body, _ := io.ReadAll(req.Body)
 		if req.URL.Path == "/trailers" {

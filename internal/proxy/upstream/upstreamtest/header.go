@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,7 +25,8 @@ func headerChecks() []check {
 	}
 }
 
-func hopByHopRequest(t *testing.T, s *suite) {
+func hopByHopRequest(s *suite) {
+	t := s.t
 	seen := make(chan http.Header, 1)
 	w := s.world(t, setting{}, answering(func(_ *conn, req *http.Request) string {
 		seen <- req.Header
@@ -41,7 +41,8 @@ func hopByHopRequest(t *testing.T, s *suite) {
 	}
 }
 
-func hopByHopAnswer(t *testing.T, s *suite) {
+func hopByHopAnswer(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(*conn, *http.Request) string {
 		return "HTTP/1.1 200 OK\r\nX-Secret: 1\r\nConnection: keep-alive, X-Secret\r\nKeep-Alive: timeout=9\r\n" +
 			"Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nContent-Length: 2\r\nX-Stays: yes\r\n\r\nok"
@@ -58,7 +59,8 @@ func hopByHopAnswer(t *testing.T, s *suite) {
 	}
 }
 
-func forwardingSurvives(t *testing.T, s *suite) {
+func forwardingSurvives(s *suite) {
+	t := s.t
 	seen := make(chan http.Header, 1)
 	set := setting{before: func(_ http.ResponseWriter, req *http.Request) *http.Request {
 		req.Header.Set("X-Forwarded-For", "192.0.2.7")
@@ -77,7 +79,8 @@ func forwardingSurvives(t *testing.T, s *suite) {
 	}
 }
 
-func headersUnchanged(t *testing.T, s *suite) {
+func headersUnchanged(s *suite) {
+	t := s.t
 	type arrival struct {
 		host   string
 		header http.Header
@@ -101,7 +104,8 @@ func headersUnchanged(t *testing.T, s *suite) {
 	}
 }
 
-func answerUnchanged(t *testing.T, s *suite) {
+func answerUnchanged(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(*conn, *http.Request) string {
 		return "HTTP/1.1 418 Teapot\r\nset-cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 6\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n" +
 			"Server: old\r\nVary:  a , b \r\n\r\n<html>"
@@ -120,7 +124,8 @@ func answerUnchanged(t *testing.T, s *suite) {
 	}
 }
 
-func callersHeaders(t *testing.T, s *suite) {
+func callersHeaders(s *suite) {
+	t := s.t
 	set := setting{before: func(w http.ResponseWriter, req *http.Request) *http.Request {
 		w.Header().Set("X-Request-Id", "42")
 		w.Header().Add("Set-Cookie", "sticky=1")
@@ -147,7 +152,8 @@ func callersHeaders(t *testing.T, s *suite) {
 	}
 }
 
-func invalidHeaders(t *testing.T, s *suite) {
+func invalidHeaders(s *suite) {
+	t := s.t
 	set := setting{before: func(_ http.ResponseWriter, req *http.Request) *http.Request {
 		req.Header.Set("X-Name", "a\r\nX-Injected: 1")
 		return req
@@ -162,7 +168,8 @@ func invalidHeaders(t *testing.T, s *suite) {
 	}
 }
 
-func queryVerbatim(t *testing.T, s *suite) {
+func queryVerbatim(s *suite) {
+	t := s.t
 	seen := make(chan string, 1)
 	w := s.world(t, setting{}, answering(func(_ *conn, req *http.Request) string {
 		seen <- req.RequestURI
@@ -178,7 +185,8 @@ func queryVerbatim(t *testing.T, s *suite) {
 	}
 }
 
-func pathVerbatim(t *testing.T, s *suite) {
+func pathVerbatim(s *suite) {
+	t := s.t
 	seen := make(chan string, 1)
 	w := s.world(t, setting{}, answering(func(_ *conn, req *http.Request) string {
 		seen <- req.RequestURI
@@ -195,7 +203,8 @@ func pathVerbatim(t *testing.T, s *suite) {
 	// net/http answers OPTIONS * itself; what matters is that nothing breaks.
 }
 
-func requestNotMutated(t *testing.T, s *suite) {
+func requestNotMutated(s *suite) {
+	t := s.t
 	type shape struct {
 		Method, Target, Host string
 		Header               http.Header

@@ -4,7 +4,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"testing"
 
 	"github.com/segue-deploy/segue/internal/proxy/upstream"
 )
@@ -25,7 +24,8 @@ func expectChecks() []check {
 	}
 }
 
-func earlyHints(t *testing.T, s *suite) {
+func earlyHints(s *suite) {
+	t := s.t
 	goOn := make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -51,13 +51,14 @@ func earlyHints(t *testing.T, s *suite) {
 	}
 }
 
-func tooManyInformational(t *testing.T, s *suite) {
+func tooManyInformational(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, once(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 1000)+plain("ok")))
 	c := w.client()
 	c.Send(get("/"))
 	count := 0
 	for {
-		answer, err := http.ReadResponse(c.in, &http.Request{Method: "GET"})
+		answer, err := c.tryAnswer("GET")
 		if err != nil {
 			t.Errorf("after %d: %v; result %+v", count, err, w.result())
 			return
@@ -72,7 +73,8 @@ func tooManyInformational(t *testing.T, s *suite) {
 	}
 }
 
-func continueUnasked(t *testing.T, s *suite) {
+func continueUnasked(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(*conn, *http.Request) string {
 		return "HTTP/1.1 100 Continue\r\n\r\n" + plain("ok")
 	}))
@@ -84,7 +86,8 @@ func continueUnasked(t *testing.T, s *suite) {
 	}
 }
 
-func informationalToOld(t *testing.T, s *suite) {
+func informationalToOld(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, once("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+plain("ok")))
 	c := w.client()
 	c.Send("GET / HTTP/1.0\r\nHost: shop.example\r\n\r\n")
@@ -94,7 +97,8 @@ func informationalToOld(t *testing.T, s *suite) {
 	w.done()
 }
 
-func expectWaits(t *testing.T, s *suite) {
+func expectWaits(s *suite) {
+	t := s.t
 	headed, goOn := make(chan string, 1), make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		req := c.Head()
@@ -130,7 +134,8 @@ func expectWaits(t *testing.T, s *suite) {
 	w.done()
 }
 
-func expectRefused(t *testing.T, s *suite) {
+func expectRefused(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Head() == nil {
 			return

@@ -18,7 +18,8 @@ func limitChecks() []check {
 	}
 }
 
-func headerLimit(t *testing.T, s *suite) {
+func headerLimit(s *suite) {
+	t := s.t
 	for name, header := range map[string]string{
 		"one line":   "X-Long: " + strings.Repeat("x", 300<<10),
 		"many lines": strings.Repeat("X-Many: 0123456789\r\n", 20<<10) + "X-Last: 1",
@@ -37,7 +38,8 @@ func headerLimit(t *testing.T, s *suite) {
 	}
 }
 
-func longHeader(t *testing.T, s *suite) {
+func longHeader(s *suite) {
+	t := s.t
 	long := strings.Repeat("x", 100<<10)
 	w := s.world(t, setting{}, answering(func(*conn, *http.Request) string {
 		return "HTTP/1.1 200 OK\r\nX-Long: " + long + "\r\nContent-Length: 2\r\n\r\nok"
@@ -51,14 +53,15 @@ func longHeader(t *testing.T, s *suite) {
 	}
 }
 
-func headerTimeout(t *testing.T, s *suite) {
+func headerTimeout(s *suite) {
+	t := s.t
 	for _, body := range []string{"small", strings.Repeat("x", 200<<10)} {
 		w := s.world(t, setting{options: upstream.Options{HeaderTimeout: 50 * time.Millisecond}}, func(c *conn) {
 			if c.Request() != nil {
 				c.Ended()
 			}
 		})
-		w.exchange(post("/", body))
+		w.exchange(post(body))
 		res := w.result()
 		if res.Stage != upstream.StageAwait || res.ClientGone || !strings.Contains(res.Err.Error(), "timeout") {
 			t.Errorf("result is %+v, want a timeout while awaiting the answer", res)
@@ -67,7 +70,8 @@ func headerTimeout(t *testing.T, s *suite) {
 }
 
 // headerTimeoutSparesBody has a body that takes longer than the bound for the header.
-func headerTimeoutSparesBody(t *testing.T, s *suite) {
+func headerTimeoutSparesBody(s *suite) {
+	t := s.t
 	w := s.world(t, setting{options: upstream.Options{HeaderTimeout: 100 * time.Millisecond}}, func(c *conn) {
 		for range 2 {
 			req := c.Request()

@@ -1,8 +1,11 @@
 package upstreamtest
 
 import (
+	"fmt"
+	"io"
 	"net/http"
-	"testing"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/segue-deploy/segue/internal/proxy/upstream"
@@ -19,6 +22,7 @@ func poolChecks() []check {
 		{"Pool/KeepAliveHeaderLowersTheIdleTimeout", keepAliveHeader},
 		{"Pool/CloseIdleClosesThemAll", closeIdle},
 		{"Pool/AnswerWithCloseIsTheLast", answerWithClose},
+		{"Pool/ManyAtOnceAreNotMixedUp", manyAtOnce},
 	}
 }
 
@@ -32,7 +36,8 @@ func numbered(ended chan<- int) func(*conn) {
 	}
 }
 
-func connectionIsReused(t *testing.T, s *suite) {
+func connectionIsReused(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, numbered(nil))
 	for i := range 5 {
 		_, body := w.exchange(get("/"))
@@ -46,7 +51,8 @@ func connectionIsReused(t *testing.T, s *suite) {
 }
 
 // closedWhileIdle is the race that a proxy loses without a look at the socket: the backend closes, then a request comes.
-func closedWhileIdle(t *testing.T, s *suite) {
+func closedWhileIdle(s *suite) {
+	t := s.t
 	closed := make(chan struct{}, 100)
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() != nil {
@@ -64,7 +70,8 @@ func closedWhileIdle(t *testing.T, s *suite) {
 	}
 }
 
-func bytesWhileIdle(t *testing.T, s *suite) {
+func bytesWhileIdle(s *suite) {
+	t := s.t
 	sent, goOn := make(chan struct{}, 1), make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		for req := c.Request(); req != nil; req = c.Request() {
@@ -87,7 +94,8 @@ func bytesWhileIdle(t *testing.T, s *suite) {
 }
 
 // staleAfterRestart fills the pool, then closes all connections at the backend.
-func staleAfterRestart(t *testing.T, s *suite) {
+func staleAfterRestart(s *suite) {
+	t := s.t
 	const many = 8
 	asked, goOn := make(chan struct{}, many), make(chan struct{})
 	shut, closed := make(chan struct{}), make(chan struct{}, many)
@@ -131,7 +139,8 @@ func staleAfterRestart(t *testing.T, s *suite) {
 	}
 }
 
-func postOnStale(t *testing.T, s *suite) {
+func postOnStale(s *suite) {
+	t := s.t
 	closed := make(chan struct{}, 10)
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() != nil {
@@ -141,7 +150,7 @@ func postOnStale(t *testing.T, s *suite) {
 		closed <- struct{}{}
 	})
 	for _, body := range []string{"a", string(make([]byte, 200<<10)), "b"} {
-		answer, _ := w.exchange(post("/", body))
+		answer, _ := w.exchange(post(body))
 		if res := w.done(); answer.StatusCode != 200 || res.Sent != int64(len(body)) {
 			t.Fatalf("client got %d, result %+v", answer.StatusCode, res)
 		}
@@ -149,7 +158,8 @@ func postOnStale(t *testing.T, s *suite) {
 	}
 }
 
-func idleTimeout(t *testing.T, s *suite) {
+func idleTimeout(s *suite) {
+	t := s.t
 	ended := make(chan int, 1)
 	w := s.world(t, setting{options: upstream.Options{IdleTimeout: 30 * time.Millisecond}}, numbered(ended))
 	w.exchange(get("/"))
@@ -161,7 +171,8 @@ func idleTimeout(t *testing.T, s *suite) {
 	w.done()
 }
 
-func keepAliveHeader(t *testing.T, s *suite) {
+func keepAliveHeader(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(c *conn, _ *http.Request) string {
 		return "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0, max=100\r\nContent-Length: 1\r\n\r\n" + string(rune('0'+c.number))
 	}))
@@ -175,7 +186,8 @@ func keepAliveHeader(t *testing.T, s *suite) {
 	}
 }
 
-func closeIdle(t *testing.T, s *suite) {
+func closeIdle(s *suite) {
+	t := s.t
 	ended := make(chan int, 1)
 	w := s.world(t, setting{}, numbered(ended))
 	w.exchange(get("/"))
@@ -191,7 +203,8 @@ func closeIdle(t *testing.T, s *suite) {
 	w.done()
 }
 
-func answerWithClose(t *testing.T, s *suite) {
+func answerWithClose(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(c *conn, _ *http.Request) string {
 		return "HTTP/1.1 200 OK\r\nConnection: Close\r\nContent-Length: 1\r\n\r\n" + string(rune('0'+c.number))
 	}))
@@ -202,4 +215,39 @@ func answerWithClose(t *testing.T, s *suite) {
 			t.Errorf("request went over connection %s, want %s; client told to close: %v", body, want, answer.Close)
 		}
 	}
+}
+
+// manyAtOnce has clients that ask at the same time, each for the echo of its own body, while others leave in the middle.
+func manyAtOnce(s *suite) {
+	t := s.t
+	w := s.world(t, setting{}, answering(func(_ *conn, req *http.Request) string {
+		body, _ := io.ReadAll(req.Body)
+		if len(body)%2 == 0 {
+			return plain(string(body))
+		}
+		return fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+	}))
+	var all sync.WaitGroup
+	for i := range 12 {
+		c := w.client()
+		leaving := w.client()
+		all.Go(func() {
+			leaving.Send(post(strings.Repeat("?", 100_000))[:50_000])
+			_ = leaving.Close()
+			for j := range 30 {
+				want := strings.Repeat(string(rune('a'+i)), 1+(i*7919+j*104729)%150_000)
+				c.Send(post(want))
+				answer, err := c.tryAnswer("POST")
+				if err != nil {
+					t.Errorf("client %d: %v", i, err)
+					return
+				}
+				if got, err := io.ReadAll(answer.Body); err != nil || string(got) != want {
+					t.Errorf("client %d got %d bytes, %v; want %d of its own", i, len(got), err, len(want))
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
 }

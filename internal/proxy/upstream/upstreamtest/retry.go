@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
-	"testing"
 
 	"github.com/segue-deploy/segue/internal/proxy/upstream"
 )
@@ -20,11 +19,12 @@ func retryChecks() []check {
 	}
 }
 
-func dialRefused(t *testing.T, s *suite) {
+func dialRefused(s *suite) {
+	t := s.t
 	b := listen(t, func(*conn) {})
 	_ = b.Close()
 	w := s.around(t, setting{}, b)
-	for _, raw := range []string{get("/"), post("/", "body")} {
+	for _, raw := range []string{get("/"), post("body")} {
 		answer, _ := w.exchange(raw)
 		res := w.result()
 		if res.Stage != upstream.StageDial || res.Wrote || res.BodyTouched || res.ClientGone || res.Committed {
@@ -58,7 +58,8 @@ func dropping(arrivals *atomic.Int32) func(*conn) {
 	}
 }
 
-func closedAfterRequest(t *testing.T, s *suite) {
+func closedAfterRequest(s *suite) {
+	t := s.t
 	var arrivals atomic.Int32
 	w := s.world(t, setting{}, dropping(&arrivals))
 	w.exchange(get("/"))
@@ -76,7 +77,8 @@ func closedAfterRequest(t *testing.T, s *suite) {
 	}
 }
 
-func newClosedAfterRequest(t *testing.T, s *suite) {
+func newClosedAfterRequest(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) { c.Request() })
 	w.exchange(get("/"))
 	res := w.result()
@@ -88,27 +90,17 @@ func newClosedAfterRequest(t *testing.T, s *suite) {
 	}
 }
 
-// postOnce goes through every way a POST can be lost, with a caller that retries as long as MayRetry says so.
-func postOnce(t *testing.T, s *suite) {
+// postOnce loses POSTs of several sizes on a reused connection, with a caller that retries as long as MayRetry says so.
+func postOnce(s *suite) {
+	t := s.t
 	for _, size := range []int{0, 10, 100 << 10} {
 		var arrivals atomic.Int32
 		b := listen(t, dropping(&arrivals))
 		u := s.make(upstream.Options{Address: b.Addr().String()})
 		t.Cleanup(u.Close)
 		results := make(chan upstream.Result, 100)
-		front := serveFunc(t, func(w http.ResponseWriter, req *http.Request) {
-			for range 5 {
-				res := u.Serve(w, req)
-				results <- res
-				if !res.MayRetry(req) {
-					if !res.Committed {
-						w.WriteHeader(http.StatusBadGateway)
-					}
-					return
-				}
-			}
-		})
-		for _, raw := range []string{get("/"), post("/", strings.Repeat("x", size))} {
+		front := serveFunc(t, retrying(u, results))
+		for _, raw := range []string{get("/"), post(strings.Repeat("x", size))} {
 			c := connect(t, front)
 			c.Send(raw)
 			c.Answer(method(raw))
@@ -124,12 +116,30 @@ func postOnce(t *testing.T, s *suite) {
 	}
 }
 
-func keyNotReplayed(t *testing.T, s *suite) {
+// retrying is a proxy that tries up to five times.
+func retrying(u upstream.Upstream, results chan<- upstream.Result) http.HandlerFunc {
+	return func(w http.ResponseWriter, req *http.Request) {
+		var res upstream.Result
+		for range 5 {
+			res = u.Serve(w, req)
+			results <- res
+			if !res.MayRetry(req) {
+				break
+			}
+		}
+		if !res.Committed {
+			w.WriteHeader(http.StatusBadGateway)
+		}
+	}
+}
+
+func keyNotReplayed(s *suite) {
+	t := s.t
 	var arrivals atomic.Int32
 	w := s.world(t, setting{}, dropping(&arrivals))
 	w.exchange(get("/"))
 	w.done()
-	w.exchange(post("/", "", "Idempotency-Key: 7"))
+	w.exchange(post("", "Idempotency-Key: 7"))
 	res := w.result()
 	if n := arrivals.Load(); n != 1 || !res.Reused || res.GotByte {
 		t.Errorf("request arrived %d times, result %+v; want one try", n, res)
@@ -140,7 +150,8 @@ func keyNotReplayed(t *testing.T, s *suite) {
 	}
 }
 
-func halfHeader(t *testing.T, s *suite) {
+func halfHeader(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() != nil {
 			c.Send(plain("ok"))

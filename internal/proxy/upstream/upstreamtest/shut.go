@@ -125,7 +125,8 @@ func expectFrame(t *testing.T, c *conn, want frame) {
 	}
 }
 
-func shutBothSides(t *testing.T, s *suite) {
+func shutBothSides(s *suite) {
+	t := s.t
 	w, tunnel, client, server := shutWorld(t, s)
 	client.Send(frame{1, true, "ping"}.bytes())
 	expectFrame(t, server, frame{1, true, "ping"})
@@ -147,7 +148,8 @@ func shutBothSides(t *testing.T, s *suite) {
 }
 
 // shutAtBoundary shuts in the middle of a frame in both directions, one of them in the middle of a frame's header.
-func shutAtBoundary(t *testing.T, s *suite) {
+func shutAtBoundary(s *suite) {
+	t := s.t
 	w, tunnel, client, server := shutWorld(t, s)
 	up, down := frame{1, true, string(make([]byte, 300))}, frame{2, false, string(make([]byte, 70000))}
 	client.Send(up.bytes()[:3])
@@ -178,7 +180,8 @@ func shutAtBoundary(t *testing.T, s *suite) {
 	w.done()
 }
 
-func shutAfterClose(t *testing.T, s *suite) {
+func shutAfterClose(s *suite) {
+	t := s.t
 	w, tunnel, client, server := shutWorld(t, s)
 	goodbye := frame{8, true, "\x03\xe8"}
 	client.Send(goodbye.bytes())
@@ -193,7 +196,8 @@ func shutAfterClose(t *testing.T, s *suite) {
 	w.done()
 }
 
-func shutSilent(t *testing.T, s *suite) {
+func shutSilent(s *suite) {
+	t := s.t
 	w, tunnel, client, server := shutWorld(t, s)
 	done := shut(tunnel)
 	expectFrame(t, client, frame{8, false, bye})

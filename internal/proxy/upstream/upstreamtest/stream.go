@@ -21,43 +21,44 @@ func streamChecks() []check {
 	}
 }
 
-func serverSentEvents(t *testing.T, s *suite) {
-	for name, framing := range map[string]string{"chunked": "Transfer-Encoding: chunked\r\n", "known": "Content-Length: 33\r\n"} {
-		t.Run(name, func(t *testing.T) {
-			goOn := make(chan struct{})
-			w := s.world(t, setting{}, func(c *conn) {
-				if c.Request() == nil {
-					return
-				}
-				c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n", framing, "\r\n")
-				for i := range 3 {
-					event := fmt.Sprintf("data: %d___\n", i)
-					if name == "chunked" {
-						event = fmt.Sprintf("%x\r\n%s\r\n", len(event), event)
-					}
-					c.Send(event)
-					c.Await(goOn)
-				}
-				if name == "chunked" {
-					c.Send("0\r\n\r\n")
-				}
-			})
-			c := w.client()
-			c.Send(get("/events"))
-			lines := bufio.NewReader(c.AnswerHead("GET").Body)
-			for i := range 3 {
-				line, err := lines.ReadString('\n')
-				if want := fmt.Sprintf("data: %d___\n", i); line != want {
-					t.Fatalf("client got %q (%v), want %q before the next one is sent", line, err, want)
-				}
-				goOn <- struct{}{}
-			}
-			w.done()
-		})
-	}
+func serverSentEvents(s *suite) {
+	chunk := func(event string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(event), event) }
+	whole := func(event string) string { return event }
+	s.t.Run("chunked", func(t *testing.T) { events(t, s, "Transfer-Encoding: chunked\r\n", chunk, "0\r\n\r\n") })
+	s.t.Run("known", func(t *testing.T) { events(t, s, "Content-Length: 33\r\n", whole, "") })
 }
 
-func headerBeforeBody(t *testing.T, s *suite) {
+// events sends three events, each only after the one before has reached the client.
+func events(t *testing.T, s *suite, framing string, frame func(event string) string, end string) {
+	t.Helper()
+	event := func(i int) string { return fmt.Sprintf("data: %d___\n", i) }
+	goOn := make(chan struct{})
+	w := s.world(t, setting{}, func(c *conn) {
+		if c.Request() == nil {
+			return
+		}
+		c.Send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n", framing, "\r\n")
+		for i := range 3 {
+			c.Send(frame(event(i)))
+			c.Await(goOn)
+		}
+		c.Send(end)
+	})
+	c := w.client()
+	c.Send(get("/events"))
+	lines := bufio.NewReader(c.AnswerHead("GET").Body)
+	for i := range 3 {
+		line, err := lines.ReadString('\n')
+		if line != event(i) {
+			t.Fatalf("client got %q (%v), want %q before the next one is sent", line, err, event(i))
+		}
+		goOn <- struct{}{}
+	}
+	w.done()
+}
+
+func headerBeforeBody(s *suite) {
+	t := s.t
 	goOn := make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -77,7 +78,8 @@ func headerBeforeBody(t *testing.T, s *suite) {
 	w.done()
 }
 
-func unknownLength(t *testing.T, s *suite) {
+func unknownLength(s *suite) {
+	t := s.t
 	goOn := make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -101,7 +103,8 @@ func unknownLength(t *testing.T, s *suite) {
 }
 
 // bothWays sends each piece only after the piece before came back.
-func bothWays(t *testing.T, s *suite) {
+func bothWays(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) {
 		req := c.Head()
 		if req == nil {
@@ -120,7 +123,7 @@ func bothWays(t *testing.T, s *suite) {
 	})
 	c := w.client()
 	c.Send("POST / HTTP/1.1\r\nHost: shop.example\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nping\n\r\n")
-	first, err := http.ReadResponse(c.in, &http.Request{Method: "POST"})
+	first, err := c.tryAnswer("POST")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +145,8 @@ func bothWays(t *testing.T, s *suite) {
 }
 
 // earlyAnswer has the backend answer, then read the rest of the body, then end its answer.
-func earlyAnswer(t *testing.T, s *suite) {
+func earlyAnswer(s *suite) {
+	t := s.t
 	const size = 512 << 10
 	counted := make(chan int64, 1)
 	w := s.world(t, setting{}, func(c *conn) {
@@ -175,7 +179,8 @@ func earlyAnswer(t *testing.T, s *suite) {
 
 // earlyWholeAnswer has the backend refuse a long body while the client is slow to send it: the client must get the answer without
 // sending more, and its connection must not be used for another request.
-func earlyWholeAnswer(t *testing.T, s *suite) {
+func earlyWholeAnswer(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Head() == nil {
 			return

@@ -11,11 +11,12 @@ import (
 // check is one rule by its name.
 type check struct {
 	name string
-	run  func(t *testing.T, s *suite)
+	run  func(s *suite)
 }
 
 // suite makes the Upstream under test.
 type suite struct {
+	t    *testing.T
 	make func(upstream.Options) upstream.Upstream
 }
 
@@ -23,7 +24,6 @@ type suite struct {
 // skipped.
 func Suite(t *testing.T, makeUpstream func(upstream.Options) upstream.Upstream) {
 	t.Helper()
-	s := &suite{make: makeUpstream}
 	for _, group := range [][]check{
 		headerChecks(), framingChecks(), trailerChecks(), informationalChecks(), expectChecks(), streamChecks(),
 		abortChecks(), poolChecks(), retryChecks(), tunnelChecks(), shutChecks(), h2cChecks(), limitChecks(),
@@ -31,7 +31,7 @@ func Suite(t *testing.T, makeUpstream func(upstream.Options) upstream.Upstream) 
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()
-				c.run(t, s)
+				c.run(&suite{t: t, make: makeUpstream})
 			})
 		}
 	}

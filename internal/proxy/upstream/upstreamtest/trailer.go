@@ -3,23 +3,22 @@ package upstreamtest
 import (
 	"io"
 	"net/http"
-	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 func trailerChecks() []check {
 	return []check{
-		{"Trailers/Announced", func(t *testing.T, s *suite) { t.Helper(); answerTrailers(t, s, "Trailer: X-Sum, X-More\r\n") }},
-		{"Trailers/Unannounced", func(t *testing.T, s *suite) { t.Helper(); answerTrailers(t, s, "") }},
+		{"Trailers/Announced", func(s *suite) { answerTrailers(s, "Trailer: X-Sum, X-More\r\n") }},
+		{"Trailers/Unannounced", func(s *suite) { answerTrailers(s, "") }},
 		{"Trailers/ForbiddenOnesAreDropped", forbiddenTrailers},
 		{"Trailers/OfTheRequest", requestTrailers},
 	}
 }
 
 // answerTrailers checks that trailers come through, on a body so short that net/http would rather give it a length.
-func answerTrailers(t *testing.T, s *suite, announcement string) {
-	t.Helper()
+func answerTrailers(s *suite, announcement string) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(*conn, *http.Request) string {
 		return "HTTP/1.1 200 OK\r\n" + announcement + "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 7\r\nX-More: a\r\nX-More: b\r\n\r\n"
 	}))
@@ -33,7 +32,8 @@ func answerTrailers(t *testing.T, s *suite, announcement string) {
 	}
 }
 
-func forbiddenTrailers(t *testing.T, s *suite) {
+func forbiddenTrailers(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(*conn, *http.Request) string {
 		return "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nContent-Length: 7\r\nX-Sum: 7\r\n\r\n"
 	}))
@@ -47,7 +47,8 @@ func forbiddenTrailers(t *testing.T, s *suite) {
 	}
 }
 
-func requestTrailers(t *testing.T, s *suite) {
+func requestTrailers(s *suite) {
+	t := s.t
 	seen := make(chan http.Header, 2)
 	w := s.world(t, setting{}, func(c *conn) {
 		for req := c.Head(); req != nil; req = c.Head() {

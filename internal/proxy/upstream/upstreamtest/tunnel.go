@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"testing"
 
 	"github.com/segue-deploy/segue/internal/proxy/upstream"
 )
@@ -32,7 +31,8 @@ func upgrade(protocol string) string {
 
 // switching is the answer to it.
 func switching(protocol string) string {
-	return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol + "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+	return "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + protocol +
+		"\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 }
 
 // dialTunnel sends an upgrade and reads the 101.
@@ -57,7 +57,8 @@ func (c *conn) ReadN(n int) string {
 	return string(p)
 }
 
-func tunnelEcho(t *testing.T, s *suite) {
+func tunnelEcho(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
 			return
@@ -81,7 +82,8 @@ func tunnelEcho(t *testing.T, s *suite) {
 	}
 }
 
-func tunnelHeaders(t *testing.T, s *suite) {
+func tunnelHeaders(s *suite) {
+	t := s.t
 	seen := make(chan http.Header, 1)
 	set := setting{before: func(w http.ResponseWriter, req *http.Request) *http.Request {
 		w.Header().Set("X-Request-Id", "42")
@@ -108,7 +110,8 @@ func tunnelHeaders(t *testing.T, s *suite) {
 	w.done()
 }
 
-func tunnelRefused(t *testing.T, s *suite) {
+func tunnelRefused(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, answering(func(*conn, *http.Request) string {
 		return "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno"
 	}))
@@ -118,7 +121,8 @@ func tunnelRefused(t *testing.T, s *suite) {
 	}
 }
 
-func tunnelWrongProtocol(t *testing.T, s *suite) {
+func tunnelWrongProtocol(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, once(switching("other")))
 	answer, _ := w.exchange(upgrade("websocket"))
 	if res := w.result(); answer.StatusCode != http.StatusBadGateway || res.Stage != upstream.StageHeader || res.Committed {
@@ -126,7 +130,8 @@ func tunnelWrongProtocol(t *testing.T, s *suite) {
 	}
 }
 
-func tunnelDialRefused(t *testing.T, s *suite) {
+func tunnelDialRefused(s *suite) {
+	t := s.t
 	b := listen(t, func(*conn) {})
 	_ = b.Close()
 	w := s.around(t, setting{}, b)
@@ -137,7 +142,8 @@ func tunnelDialRefused(t *testing.T, s *suite) {
 	}
 }
 
-func tunnelHalfClosed(t *testing.T, s *suite) {
+func tunnelHalfClosed(s *suite) {
+	t := s.t
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
 			return
@@ -157,7 +163,8 @@ func tunnelHalfClosed(t *testing.T, s *suite) {
 	w.done()
 }
 
-func tunnelBackendDies(t *testing.T, s *suite) {
+func tunnelBackendDies(s *suite) {
+	t := s.t
 	seen := make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -177,7 +184,8 @@ func tunnelBackendDies(t *testing.T, s *suite) {
 	}
 }
 
-func tunnelClientDies(t *testing.T, s *suite) {
+func tunnelClientDies(s *suite) {
+	t := s.t
 	gone := make(chan struct{})
 	w := s.world(t, setting{}, func(c *conn) {
 		if c.Request() == nil {
@@ -194,7 +202,8 @@ func tunnelClientDies(t *testing.T, s *suite) {
 	}
 }
 
-func tunnelCounted(t *testing.T, s *suite) {
+func tunnelCounted(s *suite) {
+	t := s.t
 	opened := make(chan upstream.Tunnel, 1)
 	over := make(chan struct{})
 	set := setting{options: upstream.Options{OnTunnel: func(_ *http.Request, tunnel upstream.Tunnel) func() {

@@ -106,7 +106,7 @@ func (w *world) client() *conn {
 }
 
 // exchange writes raw bytes to the front and reads one answer with its body.
-func (w *world) exchange(raw string) (*http.Response, string) {
+func (w *world) exchange(raw string) (*reply, string) {
 	w.t.Helper()
 	c := w.client()
 	c.Send(raw)
@@ -197,8 +197,17 @@ func (c *conn) Head() *http.Request {
 	return req
 }
 
+// reply is an answer as a raw client reads it.
+type reply struct {
+	StatusCode      int
+	Header, Trailer http.Header
+	ContentLength   int64
+	Close           bool
+	Body            io.Reader
+}
+
 // Answer reads one final answer with its body.
-func (c *conn) Answer(method string) (*http.Response, string) {
+func (c *conn) Answer(method string) (*reply, string) {
 	c.t.Helper()
 	answer := c.AnswerHead(method)
 	body, err := io.ReadAll(answer.Body)
@@ -209,13 +218,42 @@ func (c *conn) Answer(method string) (*http.Response, string) {
 }
 
 // AnswerHead reads one answer's header, 1xx or final.
-func (c *conn) AnswerHead(method string) *http.Response {
+func (c *conn) AnswerHead(method string) *reply {
 	c.t.Helper()
-	answer, err := http.ReadResponse(c.in, &http.Request{Method: method})
+	answer, err := c.tryAnswer(method)
 	if err != nil {
 		c.t.Fatalf("read answer: %v", err)
 	}
 	return answer
+}
+
+// tryAnswer is AnswerHead where it may fail.
+func (c *conn) tryAnswer(method string) (*reply, error) {
+	answer, err := http.ReadResponse(c.in, &http.Request{Method: method}) //nolint:bodyclose // it ends with the connection
+	if err != nil {
+		return nil, err
+	}
+	return newReply(answer), nil
+}
+
+func newReply(answer *http.Response) *reply {
+	r := &reply{StatusCode: answer.StatusCode, Header: answer.Header, ContentLength: answer.ContentLength, Close: answer.Close}
+	r.Body = &replyBody{answer.Body, func() { r.Trailer = answer.Trailer }}
+	return r
+}
+
+// replyBody sees the trailers once the body has been read.
+type replyBody struct {
+	io.ReadCloser
+	ended func()
+}
+
+func (b *replyBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.ended()
+	}
+	return n, err
 }
 
 // Ended waits for the other side to close, and says whether it did so without sending anything.
@@ -298,8 +336,8 @@ func get(target string, headers ...string) string {
 	return "GET " + target + " HTTP/1.1\r\nHost: shop.example\r\n" + strings.Join(append(headers, "", ""), "\r\n")
 }
 
-// post is a request with a body.
-func post(target, body string, headers ...string) string {
+// post is a request to / with a body.
+func post(body string, headers ...string) string {
 	headers = append(headers, fmt.Sprintf("Content-Length: %d", len(body)), "", "")
-	return "POST " + target + " HTTP/1.1\r\nHost: shop.example\r\n" + strings.Join(headers, "\r\n") + body
+	return "POST / HTTP/1.1\r\nHost: shop.example\r\n" + strings.Join(headers, "\r\n") + body
 }
