@@ -73,7 +73,7 @@ func TestSlowStartRampsUp(t *testing.T) {
 				t.Errorf("its share went from %d to %d", last, got)
 			}
 			last = got
-			time.Sleep(5 * time.Second)
+			<-time.After(5 * time.Second)
 		}
 		if r.find("b-2").ramp.Load() != nil {
 			t.Error("the slow start is not over after its time")

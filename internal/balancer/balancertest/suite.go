@@ -37,7 +37,7 @@ type Flight struct {
 // Patience bounds every wait of the suite.
 const Patience = 15 * time.Second
 
-// Suite checks that a driver keeps its contract. open makes a fresh world for each test.
+// Suite checks that a driver keeps its contract. open makes a fresh world for each test; tests run at the same time.
 func Suite(t *testing.T, open func(t *testing.T) World) {
 	t.Helper()
 	for name, test := range map[string]func(*suite){
@@ -63,6 +63,7 @@ func Suite(t *testing.T, open func(t *testing.T) World) {
 		"everything done twice is everything done once": (*suite).twice,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := &suite{T: t, World: open(t)}
 			s.must(s.Driver.Configure(t.Context()))
 			test(s)
@@ -340,7 +341,7 @@ func (s *suite) removedListed() {
 	s.eventually("six requests after it came back", func() bool { return s.status(b.ID).Counters.Requests == 6 })
 }
 
-// context gives a context that is over.
+// ended gives a context that is over.
 func ended(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	cancel()

@@ -41,14 +41,16 @@ func child() int {
 	if byName == nil || byAddress == nil || inherited.Claim("web", os.Getenv(childMark)) != nil || !byName.Inherited {
 		return 3
 	}
+	var work sync.WaitGroup
 	for name, socket := range map[string]*Socket{"name": byName, "address": byAddress} {
-		conn, err := socket.Turn().Accept()
-		if err != nil {
-			return 4
-		}
-		_, _ = io.WriteString(conn, "claimed by "+name)
-		_ = conn.Close()
+		work.Go(func() {
+			if conn, err := socket.Turn().Accept(); err == nil {
+				_, _ = io.WriteString(conn, "claimed by "+name)
+				_ = conn.Close()
+			}
+		})
 	}
+	work.Wait()
 	return 0
 }
 

@@ -104,8 +104,8 @@ const (
 	gapPause = 100 * time.Microsecond
 )
 
-// openLogFile opens the n-th file of a log, 0 being the newest. Should a rotation be just under way, it waits for that file's turn.
-func openLogFile(dir string, n int) (file *os.File, err error) {
+// openNth opens the n-th file of a log, 0 being the newest. Should a rotation be just under way, it waits for that file's turn.
+func openNth(dir string, n int) (file *os.File, err error) {
 	for range gapTries {
 		if file, err = os.Open(logPath(dir, n)); !errors.Is(err, fs.ErrNotExist) {
 			return file, err
@@ -126,7 +126,7 @@ func (r *logReader) successor() (*os.File, bool) {
 	}
 	newer := (*os.File)(nil)
 	for n := 0; ; n++ {
-		file, err := openLogFile(r.dir, n)
+		file, err := openNth(r.dir, n)
 		if err != nil {
 			break // the present one has been rotated away: go on with the oldest that is left
 		}
@@ -146,7 +146,7 @@ func (r *logReader) successor() (*os.File, bool) {
 func (r *logReader) openOldest() error {
 	found := (*os.File)(nil)
 	for n := 0; ; n++ {
-		file, err := openLogFile(r.dir, n)
+		file, err := openNth(r.dir, n)
 		if err != nil {
 			break
 		}
@@ -171,7 +171,7 @@ func (r *logReader) seek(tail int) error {
 		return nil
 	}
 	for n := 0; ; n++ {
-		file, err := openLogFile(r.dir, n)
+		file, err := openNth(r.dir, n)
 		if err != nil {
 			break
 		}
