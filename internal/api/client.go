@@ -110,7 +110,7 @@ func (c *Client) Watch(ctx context.Context, from int64) iter.Seq2[segue.Entry, e
 			yield(segue.Entry{}, err)
 			return
 		}
-		defer answer.Body.Close() //nolint:errcheck // only read
+		defer answer.Body.Close()
 		lines := bufio.NewReader(answer.Body)
 		for {
 			line, err := lines.ReadBytes('\n')
@@ -141,7 +141,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
+	defer answer.Body.Close()
 	if out == nil {
 		_, err = io.Copy(io.Discard, answer.Body)
 		return err
@@ -182,7 +182,7 @@ func (c *Client) send(ctx context.Context, method, path string, in any) (*http.R
 	if answer.StatusCode < 300 {
 		return answer, nil
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
+	defer answer.Body.Close()
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 	var p problem
 	if json.Unmarshal(text, &p) != nil || p.Detail == "" {

@@ -65,6 +65,6 @@ func (l *Listener) Run(ctx context.Context, handler http.Handler, logger *slog.L
 	if err := l.server.Shutdown(bounded); err != nil {
 		_ = l.server.Close()
 	}
-	<-failed
+	_ = <-failed // http.ErrServerClosed: it was told to
 	return nil
 }

@@ -161,7 +161,7 @@ func (s *Server) registerLogs() {
 }
 
 func stream(ctx huma.Context, logs io.ReadCloser) {
-	defer logs.Close() //nolint:errcheck // only read
+	defer logs.Close()
 	ctx.SetHeader("Content-Type", "text/plain; charset=utf-8")
 	out := ctx.BodyWriter()
 	flusher, _ := out.(http.Flusher)

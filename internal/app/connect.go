@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,9 +71,9 @@ func lastLineIsFinal(log string) bool {
 
 func lastLine(log string) string {
 	lines := strings.Split(strings.TrimSpace(tail(log, 4096)), "\n")
-	for i := len(lines) - 1; i >= 0; i-- {
-		if strings.HasPrefix(lines[i], "segue: ") {
-			return lines[i]
+	for _, line := range slices.Backward(lines) {
+		if strings.HasPrefix(line, "segue: ") {
+			return line
 		}
 	}
 	return lines[len(lines)-1]

@@ -46,7 +46,7 @@ func TestE2EBadInputIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 			name: "a port in use", release: "v1", code: 1,
 			before: func() {
 				r.edit("drian: {within: 6}", "drain: {within: 3s, spread: 1s}")
-				listener, err := net.Listen("tcp", r.address)
+				listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", r.address)
 				if err != nil {
 					t.Fatal(err)
 				}

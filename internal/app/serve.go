@@ -85,11 +85,11 @@ func serveUnix(ctx context.Context, options ServeOptions, engine *controller.Con
 	case <-ctx.Done():
 		return nil
 	}
-	listener, err := api.ListenUnix(options.State.Socket())
+	listener, err := api.ListenUnix(options.State.Socket()) //nolint:contextcheck // it asks whether a former one answers, which takes no time
 	if err != nil {
 		return err
 	}
-	options.Logger.Info("controller answers", "socket", options.State.Socket())
+	options.Logger.InfoContext(ctx, "controller answers", "socket", options.State.Socket())
 	return listener.Run(ctx, server, options.Logger)
 }
 
@@ -98,7 +98,7 @@ func serveTCP(ctx context.Context, options ServeOptions, engine *controller.Cont
 	if err != nil {
 		return err
 	}
-	options.Logger.Info("controller answers", "address", listener.Address())
+	options.Logger.InfoContext(ctx, "controller answers", "address", listener.Address())
 	return listener.Run(ctx, api.NewServer(engine, options.Token), options.Logger)
 }
 
@@ -124,7 +124,7 @@ func endWhenIdle(ctx context.Context, options ServeOptions, engine *controller.C
 			continue
 		}
 		if time.Since(quiet) >= idle && time.Since(last) >= idle {
-			options.Logger.Info("controller ends: idle")
+			options.Logger.InfoContext(ctx, "controller ends: idle")
 			stop()
 			return
 		}

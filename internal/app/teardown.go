@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,8 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"log/slog"
 
 	"github.com/segue-deploy/segue/internal/api"
 	"github.com/segue-deploy/segue/internal/drivers"
@@ -62,9 +62,12 @@ func stopProxy(ctx context.Context, state State) error {
 	if err != nil {
 		return err
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || !answers(ctx, state.proxySock()) {
+	if !answers(ctx, state.proxySock()) {
 		return nil
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return fmt.Errorf("read number of the proxy's process: %w", err)
 	}
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err

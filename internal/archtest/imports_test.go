@@ -75,7 +75,7 @@ func TestWrongImportsAreCaught(t *testing.T) {
 		{"level between floors' neighbours", edge{"internal/cli", own("internal/dashboard")}, "from floor 3 to floor 3"},
 		{"main is imported", edge{"internal/app", own("cmd/segue")}, "from floor 5 to floor 6"},
 		{"no place", edge{"internal/util", "fmt"}, "add it to the table"},
-		{"below a single package", edge{"internal/rollout/phase", "fmt"}, "add it to the table"},
+		{"below a single package", edge{"internal/strategy/phase", "fmt"}, "add it to the table"},
 		{"no place, imported", edge{"internal/app", own("internal/util")}, "has no floor"},
 		{"prefix is not enough", edge{"internal/proxyish", "fmt"}, "add it to the table"},
 

@@ -131,6 +131,7 @@ func (s *session) confirmPlan(ctx context.Context, controller api.Controller, re
 		return true, nil
 	}
 	s.print("Nothing was done.")
+	s.code = 1
 	return false, nil
 }
 

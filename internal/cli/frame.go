@@ -180,7 +180,7 @@ func bar(paint palette, share float64, cells int) string {
 // findingLines are a verdict's findings with their figures, in columns.
 func findingLines(verdict segue.Verdict, paint palette, indent string) []string {
 	const most = 6
-	t := &table{head: []string{"judge", "ruling", "value", "baseline", "limit", "samples", "of"}, right: map[int]bool{2: true, 3: true, 4: true, 5: true}}
+	t := &table{head: []string{"judge", "ruling", "value", "baseline", "limit", "samples", ""}, right: map[int]bool{2: true, 3: true, 4: true, 5: true}}
 	var texts []string
 	for i, f := range verdict.Findings {
 		if i == most {

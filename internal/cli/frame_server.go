@@ -48,31 +48,41 @@ func (v frameView) servers(r api.Rollout, paint palette, room int) []string {
 	if len(all) <= room {
 		return v.layout(all, least, paint)
 	}
-	var shown []serverLine
-	counts := map[condition]int{}
-	for _, line := range all {
-		if line.condition >= conditionBusy && len(shown) < room-2 {
-			shown = append(shown, line)
-			continue
-		}
-		counts[line.condition]++
-	}
+	shown, counts := choose(all, room-2)
 	lines := v.layout(shown, least, paint)
 	var rest []string
 	for _, each := range []struct {
 		condition condition
 		text      string
 	}{
-		{conditionDone, "✓ %s done"},
-		{conditionBusy, v.spinner() + " %s more under way"},
 		{conditionOdd, "! %s more not well"},
+		{conditionBusy, v.spinner() + " %s more under way"},
+		{conditionDone, "✓ %s done"},
 		{conditionWaiting, "○ %s to come"},
 	} {
 		if n := counts[each.condition]; n > 0 {
-			rest = append(rest, v.paintCondition(each.condition, paint, fmt.Sprintf(each.text, plural(n, "server"))))
+			rest = append(rest, v.paintCondition(each.condition, paint, fmt.Sprintf(each.text, count(int64(n)))))
 		}
 	}
 	return append(lines, "  "+strings.Join(rest, paint.faint(" · ")))
+}
+
+// choose keeps the lines of servers that are not well, then of those that do something, in the fleet's order, and counts the others.
+func choose(all []serverLine, room int) (shown []serverLine, others map[condition]int) {
+	others = map[condition]int{}
+	for _, line := range all {
+		others[line.condition]++
+	}
+	keep := map[condition]int{conditionOdd: min(others[conditionOdd], room)}
+	keep[conditionBusy] = min(others[conditionBusy], room-keep[conditionOdd])
+	for _, line := range all {
+		if keep[line.condition] > 0 {
+			keep[line.condition]--
+			others[line.condition]--
+			shown = append(shown, line)
+		}
+	}
+	return shown, others
 }
 
 // layout puts servers' lines into columns. That of releases has least cells, so that nothing moves when a server gets its turn.

@@ -3,7 +3,6 @@ package cli_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -13,14 +12,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/segue-deploy/segue/internal/api"
 	"github.com/segue-deploy/segue/internal/cli"
 )
-
-var update = flag.Bool("update", false, "write golden files and the command reference anew")
 
 // TestMain makes the test program stand in for segue in the scripts: with a controller that a script has started, and never with one of its own.
 func TestMain(m *testing.M) {
@@ -51,7 +47,7 @@ func segueCommand() int {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
-		Dir: filepath.Join("testdata", "script"), UpdateScripts: *update,
+		Dir: filepath.Join("testdata", "script"), UpdateScripts: *cli.Update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("USER", "ana")
@@ -101,29 +97,10 @@ func story(ts *testscript.TestScript, _ bool, args []string) {
 	var out strings.Builder
 	inReceipt := false
 	for line := range strings.Lines(ts.ReadFile("stdout")) {
-		inReceipt = inReceipt && line[0] != 'w' || strings.Contains(line, " done in ") || strings.Contains(line, "rolled back after")
+		inReceipt = inReceipt && !strings.HasPrefix(line, "web: ") || strings.Contains(line, " done in ") || strings.Contains(line, "rolled back after")
 		if !inReceipt {
 			out.WriteString(line)
 		}
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(out.String()), 0o600))
-}
-
-// golden compares text with testdata/NAME.golden.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".golden")
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("read golden file (-update writes it): %v", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", path, diff)
-	}
 }

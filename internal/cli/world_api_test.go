@@ -355,3 +355,16 @@ func (w *world) Shutdown(_ context.Context, force bool) error {
 	}
 	return nil
 }
+
+// kill makes the controller go away in the middle of everything; revive brings one back that goes on.
+func (w *world) kill() { w.set(true) }
+
+func (w *world) revive() { w.set(false) }
+
+func (w *world) set(down bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.down = down
+	close(w.grown)
+	w.grown = make(chan struct{})
+}

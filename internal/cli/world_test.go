@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -11,7 +12,6 @@ import (
 	"github.com/segue-deploy/segue/internal/receipt"
 	"github.com/segue-deploy/segue/internal/rollout"
 	"github.com/segue-deploy/segue/internal/strategy"
-	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
 // world is a controller with nothing below it: the real strategies and the real machine on servers that exist in the journal alone. Every step takes
@@ -40,10 +40,15 @@ type dueCommand struct {
 // dawn is when the world begins.
 func dawn() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
-func newWorld(live bool) *world { return &world{live: live, clock: dawn(), grown: make(chan struct{})} }
+func newWorld(live bool) *world {
+	return &world{live: live, clock: dawn(), grown: make(chan struct{})}
+}
 
 // write appends an event and lets the machine answer it.
 func (w *world) write(event segue.Event) {
+	if w.live {
+		w.clock = time.Now()
+	}
 	entry := segue.Entry{Index: int64(len(w.entries) + 1), At: w.clock, Event: event}
 	w.entries = append(w.entries, entry)
 	before := w.open()
@@ -110,6 +115,33 @@ func (w *world) step() bool {
 	w.clock = d.at
 	w.carryOut(d.command)
 	return true
+}
+
+// run lets a live world go on by the clock until ctx is done.
+func (w *world) run(ctx context.Context) {
+	for {
+		w.mu.Lock()
+		grown, wait := w.grown, time.Hour
+		for _, d := range w.due {
+			if !w.down {
+				wait = min(wait, time.Until(d.at))
+			}
+		}
+		w.mu.Unlock()
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-grown:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		w.mu.Lock()
+		w.step()
+		w.mu.Unlock()
+	}
 }
 
 func (w *world) carryOut(command rollout.Command) {
@@ -199,13 +231,4 @@ func (w *world) receipt(id segue.RolloutID) receipt.Receipt {
 		}
 	}
 	return receipt.Build(in)
-}
-
-// sample writes what a balancer would have counted.
-func (w *world) sample(id segue.RolloutID, name segue.ServiceName, label string) {
-	event, err := receipt.Sample{Label: label, Balancer: &telemetry.Snapshot{At: w.clock}}.Event(name, id)
-	if err != nil {
-		panic(err)
-	}
-	w.write(event)
 }

@@ -306,7 +306,7 @@ func (c *Controller) replan(ctx context.Context, name segue.ServiceName, command
 		return nil
 	}
 	if err != nil {
-		c.log.Warn("plan failed", "rollout", command.Rollout, "goal", command.Goal, "error", err)
+		c.log.WarnContext(ctx, "plan failed", "rollout", command.Rollout, "goal", command.Goal, "error", err)
 		return []segue.Event{command.Failed(name, err)}
 	}
 	return []segue.Event{command.PlannedFrom(name, plan, fleet)}

@@ -18,7 +18,7 @@ func (m *monitor) window(ctx context.Context, fleet segue.Fleet) (judge.Evidence
 	if m.service.balancer != nil {
 		snapshot, err := m.service.balancer.Snapshot(ctx)
 		if err != nil {
-			m.log.Warn("look at balancer", "error", err)
+			m.log.WarnContext(ctx, "look at balancer", "error", err)
 			return evidence, false
 		}
 		previous := m.previous

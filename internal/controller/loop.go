@@ -134,7 +134,7 @@ func (c *Controller) write(ctx context.Context, events []segue.Event) error {
 		var commands []rollout.Command
 		c.ledger, commands = c.ledger.Apply(entry)
 		c.last = entry.Index
-		c.log.Debug("event", "index", entry.Index, "kind", entry.Event.Kind, "rollout", entry.Event.Rollout, "step", entry.Event.Step, "server", entry.Event.Server)
+		c.log.DebugContext(ctx, "event", "index", entry.Index, "kind", entry.Event.Kind, "rollout", entry.Event.Rollout, "step", entry.Event.Step, "server", entry.Event.Server)
 		c.afterEvent(ctx, entry)
 		for _, command := range commands {
 			c.dispatch(ctx, command)

@@ -63,7 +63,7 @@ func (c *Controller) syncMonitors(ctx context.Context, name segue.ServiceName, f
 	}
 	s, err := c.service(name, known.Config)
 	if err != nil {
-		c.log.Error("open drivers", "service", name, "error", err)
+		c.log.ErrorContext(ctx, "open drivers", "service", name, "error", err)
 		return
 	}
 	m := &monitor{
@@ -73,7 +73,7 @@ func (c *Controller) syncMonitors(ctx context.Context, name segue.ServiceName, f
 		judges: c.options.Judges(open.Settings, open.Candidate.Name), told: segue.RulingInconclusive,
 	}
 	if m.witness, err = c.newWitness(s, open); err != nil {
-		m.log.Error("make witness", "error", err)
+		m.log.ErrorContext(ctx, "make witness", "error", err)
 	}
 	c.monitors[open.ID] = m
 	c.running.Go(func() { c.monitor(ctx, m) })
@@ -136,7 +136,7 @@ func (m *monitor) label(label string) string {
 
 func (m *monitor) runWitness(ctx context.Context) {
 	if err := m.witness.Run(ctx); err != nil && ctx.Err() == nil {
-		m.log.Error("witness ended", "error", err)
+		m.log.ErrorContext(ctx, "witness ended", "error", err)
 	}
 }
 

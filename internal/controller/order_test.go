@@ -43,7 +43,7 @@ func TestMixedFleetStaysForDaysAndGoesOn(t *testing.T) {
 		w, id := mixed(t)
 		w.order(id, segue.Order{Verb: segue.VerbPause})
 		w.awaitPhase(id, segue.PhasePaused)
-		time.Sleep(72 * time.Hour)
+		<-time.After(72 * time.Hour)
 		now, err := w.Rollout(t.Context(), id)
 		if err != nil || releasesOf(now.Fleet) != firstV2 {
 			t.Fatalf("after three days: %s, %v", releasesOf(now.Fleet), err)
@@ -76,7 +76,7 @@ func TestControllerThatIsKilledGoesOnWhereItWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, id := mixed(t)
 		w.stop()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		w.start()
 		if got := releasesOf(w.awaitPhase(id, segue.PhaseSucceeded).Fleet); got != allV2 {
 			t.Errorf("fleet %s, want %s", got, allV2)
@@ -104,7 +104,7 @@ func TestRollbackBeyondTheWindowIsRefused(t *testing.T) {
 		w, id := mixed(t)
 		w.order(id, segue.Order{Verb: segue.VerbPromote, All: true})
 		w.awaitPhase(id, segue.PhaseSucceeded)
-		time.Sleep(25 * time.Hour)
+		<-time.After(25 * time.Hour)
 		_, err := w.Order(t.Context(), operator.OrderRequest{Service: "web", Order: segue.Order{Verb: segue.VerbRollback, By: "ana"}})
 		if segue.KindOf(err) != segue.KindRefused {
 			t.Errorf("rollback = %v, want refused", err)
@@ -156,7 +156,7 @@ func TestStableThatCrashesIsNotTheCandidatesFault(t *testing.T) {
 func TestServerThatJoinsGetsStableAndThenTheCandidate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, id := mixed(t)
-		reply, err := w.Deploy(t.Context(), operator.DeployRequest{Project: project(5, ""), Targets: []operator.Target{{Release: "v2"}}})
+		reply, err := w.Deploy(t.Context(), operator.DeployRequest{Project: project(5), Targets: []operator.Target{{Release: "v2"}}})
 		if err != nil || len(reply.Rollouts) != 0 || len(reply.Notes) == 0 {
 			t.Fatalf("deploy of the same = %+v, %v; want a note", reply, err)
 		}
@@ -174,7 +174,7 @@ func TestServerThatJoinsGetsStableAndThenTheCandidate(t *testing.T) {
 func TestStalePlanIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, id := mixed(t)
-		request := operator.DeployRequest{Project: project(4, ""), Targets: []operator.Target{{Release: "v2"}}}
+		request := operator.DeployRequest{Project: project(4), Targets: []operator.Target{{Release: "v2"}}}
 		w.order(id, segue.Order{Verb: segue.VerbAbort})
 		w.awaitPhase(id, segue.PhaseRolledBack)
 		plan, err := w.Plan(t.Context(), request)
@@ -183,7 +183,7 @@ func TestStalePlanIsRefused(t *testing.T) {
 		}
 		request.Plan = plan.Index
 		w.fleet.Crash(firstInstance(w))
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		if _, err := w.Deploy(t.Context(), request); segue.KindOf(err) != segue.KindConflict {
 			t.Errorf("deploy of a stale plan = %v, want a conflict", err)
 		}
@@ -201,7 +201,7 @@ func firstInstance(w *world) segue.InstanceID {
 func TestThirdReleaseIsRefusedReplacedOrQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, second := mixed(t)
-		request := operator.DeployRequest{Project: project(4, ""), Targets: []operator.Target{{Release: "v3"}}}
+		request := operator.DeployRequest{Project: project(4), Targets: []operator.Target{{Release: "v3"}}}
 		if _, err := w.Deploy(t.Context(), request); segue.KindOf(err) != segue.KindRefused {
 			t.Errorf("third release = %v, want refused", err)
 		}

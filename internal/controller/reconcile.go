@@ -44,7 +44,7 @@ func (c *Controller) resume(ctx context.Context, pending []rollout.Command) {
 func (c *Controller) watchService(ctx context.Context, name segue.ServiceName) {
 	s, err := c.service(name, c.ledger.Services[name].Config)
 	if err != nil {
-		c.log.Error("open drivers", "service", name, "error", err)
+		c.log.ErrorContext(ctx, "open drivers", "service", name, "error", err)
 		return
 	}
 	if c.watched[s.workload] {
@@ -60,7 +60,7 @@ func (c *Controller) watchDriver(ctx context.Context, driver workload.Driver) {
 	for ctx.Err() == nil {
 		changes, err := driver.Watch(ctx)
 		if err != nil {
-			c.log.Warn("watch instances", "error", err)
+			c.log.WarnContext(ctx, "watch instances", "error", err)
 			if wait(ctx, c.options.Reconcile) != nil {
 				return
 			}
@@ -191,21 +191,24 @@ type settled struct {
 	release segue.Release
 }
 
+func settledSlots(known *rollout.ServiceLedger) []settled {
+	var slots []settled
+	busy := known.Busy()
+	for _, slot := range known.Fleet.Slots {
+		if slot.Instance.ID != "" && !busy[slot.Server.Name] {
+			slots = append(slots, settled{slot: slot, release: known.Releases[slot.Instance.Release]})
+		}
+	}
+	return slots
+}
+
 func (c *Controller) reconcileAll(ctx context.Context) {
 	services := map[segue.ServiceName]*service{}
 	should := map[segue.ServiceName][]settled{}
 	err := c.look(ctx, func(ledger *rollout.Ledger, _ int64) {
 		for name, known := range ledger.Services {
-			s, err := c.service(name, known.Config)
-			if err != nil {
-				continue
-			}
-			services[name] = s
-			busy := known.Busy()
-			for _, slot := range known.Fleet.Slots {
-				if slot.Instance.ID != "" && !busy[slot.Server.Name] {
-					should[name] = append(should[name], settled{slot: slot, release: known.Releases[slot.Instance.Release]})
-				}
+			if s, err := c.service(name, known.Config); err == nil {
+				services[name], should[name] = s, settledSlots(known)
 			}
 		}
 	})
@@ -214,10 +217,10 @@ func (c *Controller) reconcileAll(ctx context.Context) {
 	}
 	for name, s := range services {
 		if err := c.reconcile(ctx, s, should[name]); err != nil && ctx.Err() == nil {
-			c.log.Warn("reconcile", "service", name, "error", err)
+			c.log.WarnContext(ctx, "reconcile", "service", name, "error", err)
 		}
 		if err := c.retire(ctx, s); err != nil && ctx.Err() == nil {
-			c.log.Warn("retire releases", "service", name, "error", err)
+			c.log.WarnContext(ctx, "retire releases", "service", name, "error", err)
 		}
 	}
 }
@@ -248,12 +251,12 @@ func (c *Controller) reconcile(ctx context.Context, s *service, should []settled
 		instance, ok := running[each.slot.Instance.ID]
 		if !ok {
 			if instance, err = c.revive(ctx, s, each); err != nil {
-				c.log.Warn("bring instance back", "server", each.slot.Server.Name, "error", err)
+				c.log.WarnContext(ctx, "bring instance back", "server", each.slot.Server.Name, "error", err)
 				continue
 			}
 		}
 		if err := c.restoreRotation(ctx, s, each.slot, instance, backends); err != nil {
-			c.log.Warn("restore rotation", "server", each.slot.Server.Name, "error", err)
+			c.log.WarnContext(ctx, "restore rotation", "server", each.slot.Server.Name, "error", err)
 		}
 	}
 	return c.reportStrays(ctx, s, running)
@@ -280,7 +283,7 @@ func (c *Controller) revive(ctx context.Context, s *service, each settled) (segu
 	if err != nil {
 		return segue.Instance{}, err
 	}
-	c.log.Info("bring instance back", "server", each.slot.Server.Name, "instance", each.slot.Instance.ID)
+	c.log.InfoContext(ctx, "bring instance back", "server", each.slot.Server.Name, "instance", each.slot.Instance.ID)
 	launch := workload.Launch{
 		ID: each.slot.Instance.ID, Service: s.name, Server: each.slot.Server.Name, Release: each.release, Config: config,
 	}
@@ -300,7 +303,7 @@ func (c *Controller) restoreRotation(ctx context.Context, s *service, slot segue
 	if backend, ok := backends[slot.Instance.ID]; ok && backend.Rotation == segue.RotationIn && backend.Address == instance.Address {
 		return nil
 	}
-	c.log.Info("put backend back", "server", slot.Server.Name, "instance", slot.Instance.ID)
+	c.log.InfoContext(ctx, "put backend back", "server", slot.Server.Name, "instance", slot.Instance.ID)
 	slot.Instance.Address = instance.Address
 	_, err := c.admit(ctx, job{step: segue.Step{
 		Kind: segue.StepAdmit, Server: slot.Server.Name, Instance: slot.Instance.ID, Release: slot.Instance.Release,
@@ -308,19 +311,34 @@ func (c *Controller) restoreRotation(ctx context.Context, s *service, slot segue
 	return err
 }
 
-// reportStrays writes down, once each, what runs and nobody's journal knows. The next plan stops it.
+// reportStrays writes down, once each, what runs and nobody's journal knows. The next plan stops it. What was listed may have been stopped by a
+// step meanwhile: only what is there at a second look is a stray.
 func (c *Controller) reportStrays(ctx context.Context, s *service, running map[segue.InstanceID]segue.Instance) error {
+	var strange bool
+	err := c.look(ctx, func(ledger *rollout.Ledger, _ int64) {
+		known, ok := ledger.Services[s.name]
+		for id := range running {
+			strange = strange || ok && !known.Knows(id)
+		}
+	})
+	if err != nil || !strange {
+		return err
+	}
+	again, err := s.workload.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list instances: %w", err)
+	}
 	return c.decide(ctx, func(ledger *rollout.Ledger) ([]segue.Event, error) {
 		known, ok := ledger.Services[s.name]
 		if !ok {
 			return nil, nil
 		}
 		var events []segue.Event
-		for id, instance := range running {
-			if known.Knows(id) {
+		for _, instance := range again {
+			if _, both := running[instance.ID]; !both || !instance.State.Alive() || known.Knows(instance.ID) {
 				continue
 			}
-			event := segue.Event{Kind: segue.EventStray, Service: s.name, Server: instance.Server, Instance: id}
+			event := segue.Event{Kind: segue.EventStray, Service: s.name, Server: instance.Server, Instance: instance.ID}
 			if known.Open != nil {
 				event.Rollout = known.Open.ID
 			}

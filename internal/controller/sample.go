@@ -17,12 +17,12 @@ func (c *Controller) sample(ctx context.Context, m *monitor, label string) {
 	since := m.mark()
 	event, err := m.measure(ctx, label, since).Lean(since).Event(m.service.name, m.id)
 	if err != nil {
-		m.log.Error("encode sample", "error", err)
+		m.log.ErrorContext(ctx, "encode sample", "error", err)
 		return
 	}
 	err = c.decide(ctx, func(*rollout.Ledger) ([]segue.Event, error) { return []segue.Event{event}, nil })
 	if err != nil && ctx.Err() == nil {
-		m.log.Warn("write sample", "error", err)
+		m.log.WarnContext(ctx, "write sample", "error", err)
 	}
 }
 
@@ -58,7 +58,7 @@ func (m *monitor) measure(ctx context.Context, label string, since time.Time) re
 		if snapshot, err := m.service.balancer.Snapshot(ctx); err == nil {
 			sample.Balancer = &snapshot
 		} else if ctx.Err() == nil {
-			m.log.Warn("look at balancer", "error", err)
+			m.log.WarnContext(ctx, "look at balancer", "error", err)
 		}
 	}
 	if m.witness != nil {
@@ -75,14 +75,14 @@ func (c *Controller) storeReceipt(ctx context.Context, m *monitor) {
 	}
 	made, err := c.buildReceipt(ctx, m.id, nil)
 	if err != nil {
-		m.log.Error("make receipt", "error", err)
+		m.log.ErrorContext(ctx, "make receipt", "error", err)
 		return
 	}
 	err = c.decide(ctx, func(*rollout.Ledger) ([]segue.Event, error) {
 		return []segue.Event{{Kind: segue.EventReceipt, Service: m.service.name, Rollout: m.id, Data: made}}, nil
 	})
 	if err != nil && ctx.Err() == nil {
-		m.log.Error("store receipt", "error", err)
+		m.log.ErrorContext(ctx, "store receipt", "error", err)
 	}
 }
 

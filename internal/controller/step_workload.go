@@ -103,7 +103,7 @@ func (c *Controller) guardStop(ctx context.Context, job job) error {
 	}
 	for _, backend := range snapshot.Backends {
 		if backend.ID == job.step.Instance && backend.Rotation == segue.RotationIn {
-			c.log.Warn("drained instance was in rotation again", "instance", job.step.Instance, "server", job.step.Server)
+			c.log.WarnContext(ctx, "drained instance was in rotation again", "instance", job.step.Instance, "server", job.step.Server)
 			again := job
 			again.step.Within = job.settings.Timing.Drain
 			_, err := c.drain(ctx, again)

@@ -117,7 +117,7 @@ func (c *Controller) carry(ctx context.Context, work job, monitor *monitor) []se
 	case ctx.Err() != nil:
 		return nil
 	case err != nil:
-		c.log.Warn("step failed", "rollout", work.Rollout, "step", work.step.ID, "kind", work.step.Kind, "server", work.step.Server, "attempt", work.Attempt, "error", err)
+		c.log.WarnContext(ctx, "step failed", "rollout", work.Rollout, "step", work.step.ID, "kind", work.step.Kind, "server", work.step.Server, "attempt", work.Attempt, "error", err)
 		return []segue.Event{work.Failed(work.name, err)}
 	case result.verdict != nil:
 		return []segue.Event{work.Judged(work.name, *result.verdict)}

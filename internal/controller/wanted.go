@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/operator"
@@ -104,12 +105,9 @@ func (c *Controller) has(ctx context.Context, want wanted) bool {
 }
 
 func serviceNames(project *spec.Project) string {
-	names := ""
-	for i, service := range project.Services {
-		if i > 0 {
-			names += ", "
-		}
-		names += string(service.Name)
+	names := make([]string, 0, len(project.Services))
+	for _, service := range project.Services {
+		names = append(names, string(service.Name))
 	}
-	return names
+	return strings.Join(names, ", ")
 }

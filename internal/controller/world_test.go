@@ -86,21 +86,21 @@ func (w *world) Balancer(segue.ServiceName, string, json.RawMessage) (balancer.D
 	return w.balancer, nil
 }
 
-// project is a segue.yaml with so many servers and lines added to the service.
-func project(servers int, lines string) operator.Project {
+// project is a segue.yaml with so many servers.
+func project(servers int) operator.Project {
 	return operator.Project{File: "segue.yaml", Dir: "/srv/shop", Text: fmt.Sprintf(`project: shop
 services:
   web:
     workload: {driver: process, servers: %d, command: ["./releases/{release}/shop"]}
     balancer: {driver: embedded, listen: "127.0.0.1:8080", drain: {within: 10s}}
     strategy: {batches: [1, 50%%, 100%%], bake: 60s}
-%s`, servers, lines)}
+`, servers)}
 }
 
 func (w *world) deploy(release segue.ReleaseName, servers int) segue.RolloutID {
 	w.t.Helper()
 	reply, err := w.Deploy(w.t.Context(), operator.DeployRequest{
-		Project: project(servers, ""), Targets: []operator.Target{{Release: release}}, By: "ana",
+		Project: project(servers), Targets: []operator.Target{{Release: release}}, By: "ana",
 	})
 	if err != nil {
 		w.t.Fatalf("deploy %s: %v", release, err)
@@ -123,7 +123,7 @@ func (w *world) await(id segue.RolloutID, what string, is func(operator.Rollout)
 		if is(last) {
 			return last
 		}
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		synctest.Wait()
 	}
 	w.t.Fatalf("rollout %s never %s: phase %s, %s", id, what, last.Phase, last.Sentence)

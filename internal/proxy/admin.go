@@ -87,7 +87,7 @@ func (p *Proxy) reply(w http.ResponseWriter, r *http.Request, f func(*http.Reque
 	switch {
 	case err != nil:
 		writeJSON(w, statusOf(segue.KindOf(err)), problem{segue.KindOf(err), err.Error(), segue.HintOf(err)})
-		p.log.Debug("admin request refused", "method", r.Method, "path", r.URL.Path, "error", err)
+		p.log.DebugContext(r.Context(), "admin request refused", "method", r.Method, "path", r.URL.Path, "error", err)
 	case answer == nil:
 		w.WriteHeader(http.StatusNoContent)
 	default:

@@ -21,8 +21,9 @@ func (p *Proxy) getHealth(*http.Request) (any, error) {
 }
 
 func (p *Proxy) getServices(*http.Request) (any, error) {
-	all := []Snapshot{}
-	for _, s := range p.list() {
+	services := p.list()
+	all := make([]Snapshot, 0, len(services))
+	for _, s := range services {
 		all = append(all, s.snapshot(p.epoch, false))
 	}
 	return all, nil

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -158,9 +159,5 @@ func (c *causes) snapshot() map[string]int64 {
 	if len(c.by) == 0 {
 		return nil
 	}
-	by := make(map[string]int64, len(c.by))
-	for cause, n := range c.by {
-		by[cause] = n
-	}
-	return by
+	return maps.Clone(c.by)
 }

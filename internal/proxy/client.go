@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -137,7 +138,7 @@ func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
+	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
 		return nil, fmt.Errorf("read metrics of the proxy: %w", err)
@@ -146,11 +147,11 @@ func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
 }
 
 func path(service string, rest ...string) string {
-	text := "/v1/services/" + url.PathEscape(service)
+	parts := []string{"/v1/services", url.PathEscape(service)}
 	for _, part := range rest {
-		text += "/" + url.PathEscape(part)
+		parts = append(parts, url.PathEscape(part))
 	}
-	return text
+	return strings.Join(parts, "/")
 }
 
 // call sends a request and reads its answer into out, unless that is nil.
@@ -159,7 +160,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	if err != nil {
 		return err
 	}
-	defer answer.Body.Close() //nolint:errcheck // only read
+	defer answer.Body.Close()
 	if answer.StatusCode >= http.StatusBadRequest {
 		return refusal(answer)
 	}

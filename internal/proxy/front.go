@@ -88,7 +88,7 @@ func (f *front) accept() {
 }
 
 // ServeHTTP serves a request.
-func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.service.serve(w, r, f) }
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) { f.service.serve(w, r, f) } //nolint:contextcheck // the exchange derives it from the request
 
 // part asks the client to leave its connection after this answer, while the front is being drained (on HTTP/2, net/http makes a GOAWAY of it).
 func (f *front) part(h http.Header) {
@@ -128,7 +128,7 @@ func (f *front) drain(ctx context.Context, grace, limit time.Duration) {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := f.server.Shutdown(bounded); err != nil {
-		f.service.log.Warn("requests cut at the end of the drain", "connections", f.conns.Load())
+		f.service.log.WarnContext(ctx, "requests cut at the end of the drain", "connections", f.conns.Load())
 	}
 	f.cut()
 }

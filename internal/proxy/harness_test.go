@@ -67,7 +67,7 @@ func run(t *testing.T, config Config, change ...func(*Options)) *running {
 
 func (r *running) start() {
 	r.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends in a cleanup
+	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel, r.over = cancel, make(chan error, 1)
 	ready := make(chan struct{})
 	o := r.options
@@ -180,7 +180,7 @@ func sendTo(t *testing.T, url, method, body string, headers ...string) answer {
 	if err != nil {
 		return answer{err: err}
 	}
-	defer res.Body.Close() //nolint:errcheck // read
+	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	return answer{res, string(text), err}
 }
@@ -277,7 +277,7 @@ func (r *raw) answer(method string) answer {
 	if err != nil {
 		return answer{err: err}
 	}
-	defer res.Body.Close() //nolint:errcheck // read
+	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	return answer{res, string(text), err}
 }

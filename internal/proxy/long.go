@@ -32,12 +32,11 @@ func (l *longs) add(c *long) {
 	l.open[c] = struct{}{}
 }
 
-// remove forgets a connection that is over, and says whether it was ended on purpose.
-func (l *longs) remove(c *long) (ended bool) {
+// remove forgets a connection that is over.
+func (l *longs) remove(c *long) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.open, c)
-	return c.ended
 }
 
 func (l *longs) count(now time.Time) (n int) {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,7 +39,7 @@ func newCollector(p *Proxy) *collector {
 		return prometheus.NewDesc("segue_proxy_"+name, help, labels, nil)
 	}
 	backend := func(name, help string, more ...string) *prometheus.Desc {
-		return desc(name, help, append(ofBackend[:len(ofBackend):len(ofBackend)], more...)...)
+		return desc(name, help, append(slices.Clip(ofBackend), more...)...)
 	}
 	service := func(name, help string, more ...string) *prometheus.Desc {
 		return desc(name, help, append([]string{"service"}, more...)...)
@@ -106,7 +107,7 @@ func (c *collector) collectService(ch chan<- prometheus.Metric, s Snapshot) {
 func (c *collector) collectBackend(ch chan<- prometheus.Metric, service string, b BackendStatus) {
 	labels := []string{service, string(b.Server), string(b.Release), string(b.ID)}
 	send := func(desc *prometheus.Desc, kind prometheus.ValueType, v float64, more ...string) {
-		ch <- prometheus.MustNewConstMetric(desc, kind, v, append(labels[:len(labels):len(labels)], more...)...)
+		ch <- prometheus.MustNewConstMetric(desc, kind, v, append(slices.Clip(labels), more...)...)
 	}
 	for class := 1; class < len(b.Counters.Classes); class++ {
 		send(c.requests, prometheus.CounterValue, float64(b.Counters.Classes[class]), string(rune('0'+class))+"xx")

@@ -91,6 +91,8 @@ func (p *Proxy) restore(ctx context.Context, name string) error {
 }
 
 // start brings a service into being. It owns the socket, after an error too.
+//
+//nolint:contextcheck // what it starts lives as long as the process, not as the request that asks for it
 func (p *Proxy) start(name string, stored storedService, socket *listen.Socket, certificate *listen.Certificate) error {
 	s := newService(name, p.log, p.newUpstream)
 	s.apply(stored)
@@ -279,7 +281,7 @@ func (p *Proxy) service(name string) (*service, error) {
 func (p *Proxy) list() []*service {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []*service
+	all := make([]*service, 0, len(p.services))
 	for _, name := range slices.Sorted(maps.Keys(p.services)) {
 		all = append(all, p.services[name])
 	}

@@ -47,7 +47,7 @@ func TestRuleClaimThenCheck(t *testing.T) {
 			})
 		}
 		b.open.Store(false)
-		for b.busy.Load() != 0 { //nolint:revive // the drain waits
+		for b.busy.Load() != 0 {
 		}
 		drained.Store(true)
 		work.Wait()
@@ -132,7 +132,7 @@ func script(t *testing.T, id string, serve func(n int, conn *net.TCPConn, in *bu
 			}
 			t.Cleanup(func() { _ = conn.Close() })
 			work.Go(func() {
-				defer conn.Close() //nolint:errcheck // a test's
+				defer conn.Close()
 				serve(n, conn.(*net.TCPConn), bufio.NewReader(conn))
 			})
 		}

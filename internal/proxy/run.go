@@ -94,7 +94,7 @@ func Run(ctx context.Context, options Options) error {
 	if err != nil {
 		return err
 	}
-	listener, err := unixsock.Listen(o.Socket)
+	listener, err := unixsock.Listen(o.Socket) //nolint:contextcheck // it only looks whether somebody answers there
 	if err != nil {
 		p.close(ctx, timing{})
 		return err
@@ -111,11 +111,11 @@ func (p *Proxy) serveAdmin(ctx context.Context, listener net.Listener, o Options
 	if o.Ready != nil {
 		o.Ready()
 	}
-	o.Logger.Info("proxy ready", "socket", o.Socket, "services", len(p.list()), "epoch", p.epoch)
+	o.Logger.InfoContext(ctx, "proxy ready", "socket", o.Socket, "services", len(p.list()), "epoch", p.epoch)
 	var failure error
 	select {
 	case <-ctx.Done():
-		o.Logger.Info("proxy stops", "grace", o.Grace)
+		o.Logger.InfoContext(ctx, "proxy stops", "grace", o.Grace)
 	case err := <-over:
 		failure = fmt.Errorf("serve admin socket %s: %w", o.Socket, err)
 		over <- err

@@ -105,7 +105,7 @@ func TestPortInUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close() //nolint:errcheck // a test's
+	defer taken.Close()
 	address := taken.Addr().String()
 	r := run(t, Config{})
 	want := func(err error) {
@@ -127,7 +127,7 @@ func TestPortInUse(t *testing.T) {
 	r.stop()
 	squatter, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", own)
 	r.must(err)
-	defer squatter.Close() //nolint:errcheck // a test's
+	defer squatter.Close()
 	r.options.Logger = discard()
 	r.start() // port 0 takes another one
 	if r.snapshot().Address == own {

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -156,7 +157,7 @@ func (x *exchange) atHome(t *table) *backend {
 	switch {
 	case place.ready != nil:
 		x.home = homeNone
-		if !has(x.tried, place.ready) {
+		if !slices.Contains(x.tried, place.ready) {
 			return place.ready
 		}
 	case known:

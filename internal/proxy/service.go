@@ -70,7 +70,7 @@ func (s *service) apply(stored storedService) {
 	s.caps.Limit(s.config.Limits.Connections, s.config.Limits.ConnectionsPerIP, s.trusted)
 	carriersChange := before.BackendH2C != s.config.BackendH2C || before.Limits.HeaderTimeout != s.config.Limits.HeaderTimeout
 	now := time.Now()
-	var kept []*backend
+	kept := make([]*backend, 0, len(stored.Backends))
 	for _, want := range stored.Backends {
 		b := s.known(want.Backend)
 		if b == nil {
@@ -84,7 +84,7 @@ func (s *service) apply(stored storedService) {
 		kept = append(kept, b)
 	}
 	for _, b := range s.backends {
-		if !has(kept, b) {
+		if !slices.Contains(kept, b) {
 			s.retire(b, now)
 		}
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -99,18 +100,9 @@ func lighter(a, b *backend) *backend {
 func without(ready, tried []*backend) []*backend {
 	rest := make([]*backend, 0, len(ready))
 	for _, b := range ready {
-		if !has(tried, b) {
+		if !slices.Contains(tried, b) {
 			rest = append(rest, b)
 		}
 	}
 	return rest
-}
-
-func has(list []*backend, b *backend) bool {
-	for _, other := range list {
-		if other == b {
-			return true
-		}
-	}
-	return false
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // echoApp serves an echo on WebSockets, and an event stream on /events.
-func echoApp(t *testing.T, id string) *app {
+func echoApp(t *testing.T) *app {
 	t.Helper()
-	return serveApp(t, id, "v1", func(w http.ResponseWriter, r *http.Request) {
+	return serveApp(t, "a", "v1", func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/events":
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -28,7 +28,7 @@ func echoApp(t *testing.T, id string) *app {
 			if err != nil {
 				return
 			}
-			defer conn.CloseNow() //nolint:errcheck // closed already
+			defer conn.CloseNow()
 			for {
 				kind, text, err := conn.Read(context.WithoutCancel(r.Context()))
 				if err != nil || conn.Write(context.WithoutCancel(r.Context()), kind, text) != nil {
@@ -36,7 +36,7 @@ func echoApp(t *testing.T, id string) *app {
 				}
 			}
 		default:
-			_, _ = io.WriteString(w, id)
+			_, _ = io.WriteString(w, "a")
 		}
 	})
 }
@@ -53,7 +53,7 @@ func (r *running) socket(path string) *websocket.Conn {
 
 func TestTrapUpgradesAreCountedAndClosedOneByOne(t *testing.T) {
 	r := run(t, Config{})
-	r.admit(echoApp(t, "a").Backend)
+	r.admit(echoApp(t).Backend)
 	const n = 5
 	ends := make(chan time.Time, n)
 	for range n {
@@ -101,7 +101,7 @@ func TestTrapUpgradesAreCountedAndClosedOneByOne(t *testing.T) {
 
 func TestTrapEventStreamsEndProperlyAtTheDeadline(t *testing.T) {
 	r := run(t, Config{})
-	r.admit(echoApp(t, "a").Backend)
+	r.admit(echoApp(t).Backend)
 	c := r.dial()
 	c.write("GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
 	ended := make(chan answer, 1)
@@ -150,9 +150,8 @@ func TestTrapLongAnswersBecomeLong(t *testing.T) {
 
 func TestTrapBrokenWebSocketsAreCut(t *testing.T) {
 	r := run(t, Config{})
-	a := echoApp(t, "a")
 	conns := make(chan interface{ Close() error }, 1)
-	a2 := serveApp(t, "b", "v1", func(w http.ResponseWriter, _ *http.Request) {
+	b := serveApp(t, "b", "v1", func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
@@ -161,10 +160,10 @@ func TestTrapBrokenWebSocketsAreCut(t *testing.T) {
 		_ = rw.Flush()
 		conns <- conn
 	})
-	r.admit(a2.Backend)
+	r.admit(b.Backend)
 	c := r.dial()
 	c.write("GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: raw\r\n\r\n")
-	if got, err := http.ReadResponse(c.Reader, nil); err != nil || got.StatusCode != 101 { //nolint:bodyclose // it has none
+	if got, err := http.ReadResponse(c.Reader, nil); err != nil || got.StatusCode != 101 {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	conn := <-conns
@@ -174,12 +173,11 @@ func TestTrapBrokenWebSocketsAreCut(t *testing.T) {
 	_ = conn.Close()
 	c.closedByPeer()
 	eventually(t, "the tunnel is counted as cut", func() bool { return r.status("b").Counters.LongCut == 1 })
-	_ = a
 }
 
 func TestTrapCloseLongStopsWithItsCaller(t *testing.T) {
 	r := run(t, Config{})
-	r.admit(echoApp(t, "a").Backend)
+	r.admit(echoApp(t).Backend)
 	for range 3 {
 		conn := r.socket("/ws")
 		go func() { _, _, _ = conn.Read(context.WithoutCancel(t.Context())) }()

@@ -383,7 +383,7 @@ func TestTrapEventStreamsAreFlushedAtOnce(t *testing.T) {
 	transport := &http.Transport{DisableKeepAlives: true}
 	res, err := transport.RoundTrip(req)
 	r.must(err)
-	defer res.Body.Close() //nolint:errcheck // read
+	defer res.Body.Close()
 	buf := make([]byte, 9)
 	for range 3 {
 		if _, err := io.ReadFull(res.Body, buf); err != nil || string(buf) != "data: x\n\n" {

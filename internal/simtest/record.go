@@ -113,6 +113,7 @@ func (r *record) leaving(id segue.InstanceID) {
 	defer r.mu.Unlock()
 	r.refresh()
 	if s := r.copies[id]; s != nil {
+		r.buried(s)
 		r.add(laws.Leaving, s)
 	}
 }
@@ -127,6 +128,7 @@ func (r *record) stopping(id segue.InstanceID) {
 		return
 	}
 	s.stopping = true
+	r.buried(s)
 	if !s.drainedAt.IsZero() && (r.world.isQuiet(id) || time.Since(s.drainedAt) >= r.drainWithin()) {
 		r.add(laws.Quiet, s)
 	}
@@ -182,6 +184,14 @@ func (r *record) dead(s *seen) {
 	case s.died.IsZero():
 		s.died = time.Now()
 	case time.Since(s.died) >= grace:
+		s.ready = false
+		r.add(laws.Unready, s)
+	}
+}
+
+// buried says that the instance that is taken out is not ready: whoever takes it out takes nothing away.
+func (r *record) buried(s *seen) {
+	if s.ready && !s.died.IsZero() {
 		s.ready = false
 		r.add(laws.Unready, s)
 	}

@@ -58,6 +58,8 @@ func bind(path string) (net.Listener, error) {
 }
 
 // umask is the process's; two sockets made at once must not take each other's for the old one.
+//
+//nolint:gochecknoglobals // the umask is the process's, and so is its lock
 var umask sync.Mutex
 
 // Dial connects to path.

@@ -58,6 +58,7 @@ func TestListenReplacesStaleSocket(t *testing.T) {
 }
 
 func longFolder(t *testing.T) string {
+	t.Helper()
 	folder := filepath.Join(t.TempDir(), strings.Repeat("long-name/", 12))
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 func TestConforms(t *testing.T) {
 	balancertest.Suite(t, func(t *testing.T) balancertest.World {
+		t.Helper()
 		p := newProcess(t)
 		w := &world{process: p, driver: p.driver(embedded.Options{Hold: embedded.Hold{Off: true}})}
 		return balancertest.World{
@@ -81,7 +82,7 @@ func (w *world) socket(rw http.ResponseWriter, r *http.Request, f *flight, id se
 	if err != nil {
 		return
 	}
-	defer conn.CloseNow() //nolint:errcheck // closed already, when all is well
+	defer conn.CloseNow()
 	f.at <- id
 	_, _, _ = conn.Read(context.WithoutCancel(r.Context()))
 }

@@ -217,7 +217,7 @@ func (d *Driver) start(ctx context.Context) error {
 	if _, err := d.client.Health(ctx); err == nil {
 		return nil
 	}
-	d.config.Logger.Info("starting the proxy", "socket", d.config.Socket)
+	d.config.Logger.InfoContext(ctx, "starting the proxy", "socket", d.config.Socket)
 	if err := d.config.Start(ctx); err != nil {
 		return segue.Errorf(segue.KindUnavailable, "start the proxy: %w", err)
 	}

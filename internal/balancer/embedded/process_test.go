@@ -26,7 +26,7 @@ const childFolder = "SEGUE_TEST_PROXY"
 
 func TestMain(m *testing.M) {
 	if folder := os.Getenv(childFolder); folder != "" {
-		os.Exit(child(folder))
+		os.Exit(child(folder)) //nolint:forbidigo // a process of its own
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -82,7 +82,7 @@ func (p *process) start(context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // the child has its own
+	defer log.Close()
 	p.cmd.Stderr = log
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

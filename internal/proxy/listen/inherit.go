@@ -31,7 +31,7 @@ func Inherit(getenv func(string) string) (*Inherited, error) {
 	all := &Inherited{}
 	count, err := strconv.Atoi(getenv("LISTEN_FDS"))
 	if err != nil || count <= 0 {
-		return all, nil
+		return all, nil //nolint:nilerr // no number, no sockets
 	}
 	if pid := getenv("LISTEN_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
 		return all, nil

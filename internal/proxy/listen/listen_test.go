@@ -24,7 +24,7 @@ const childMark = "SEGUE_TEST_INHERIT"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childMark) != "" {
-		os.Exit(child())
+		os.Exit(child()) //nolint:forbidigo // a process of its own
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -83,7 +83,7 @@ func TestSocketsAreInheritedByNameAndAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer file.Close() //nolint:errcheck // a copy
+		defer file.Close()
 		files = append(files, file)
 	}
 	program, err := os.Executable()
@@ -216,7 +216,7 @@ func TestCaps(t *testing.T) {
 
 func TestConnGivesItsPlaceBackOnce(t *testing.T) {
 	a, b := net.Pipe()
-	defer b.Close() //nolint:errcheck // a test's
+	defer b.Close()
 	released := 0
 	c := newConn(a, 0, func() { released++ })
 	_ = c.Close()
@@ -252,8 +252,8 @@ func TestSlowHandshakesHoldUpNobody(t *testing.T) {
 
 func TestWithConnFindsConnections(t *testing.T) {
 	a, b := net.Pipe()
-	defer a.Close() //nolint:errcheck // a test's
-	defer b.Close() //nolint:errcheck // a test's
+	defer a.Close()
+	defer b.Close()
 	c := newConn(a, 0, nil)
 	for _, conn := range []net.Conn{c, overTLS{c}} {
 		if From(WithConn(context.Background(), conn)) != c {
