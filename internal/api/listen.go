@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -65,6 +66,8 @@ func (l *Listener) Run(ctx context.Context, handler http.Handler, logger *slog.L
 	if err := l.server.Shutdown(bounded); err != nil {
 		_ = l.server.Close()
 	}
-	_ = <-failed // http.ErrServerClosed: it was told to
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }

@@ -147,7 +147,8 @@ func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
 }
 
 func path(service string, rest ...string) string {
-	parts := []string{"/v1/services", url.PathEscape(service)}
+	parts := make([]string, 0, 2+len(rest))
+	parts = append(parts, "/v1/services", url.PathEscape(service))
 	for _, part := range rest {
 		parts = append(parts, url.PathEscape(part))
 	}

@@ -91,8 +91,6 @@ func (p *Proxy) restore(ctx context.Context, name string) error {
 }
 
 // start brings a service into being. It owns the socket, after an error too.
-//
-//nolint:contextcheck // what it starts lives as long as the process, not as the request that asks for it
 func (p *Proxy) start(name string, stored storedService, socket *listen.Socket, certificate *listen.Certificate) error {
 	s := newService(name, p.log, p.newUpstream)
 	s.apply(stored)
@@ -173,7 +171,7 @@ func (p *Proxy) configure(ctx context.Context, name string, config Config) error
 	if !known {
 		return p.start(name, next, socket, certificate)
 	}
-	return p.reconfigure(p.services[name], old, next, socket, certificate)
+	return p.reconfigure(p.services[name], old, next, socket, certificate) //nolint:contextcheck // a front outlives the request that asks for it
 }
 
 // bind makes a new socket; a conflict with another service is named as such.

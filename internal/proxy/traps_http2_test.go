@@ -173,8 +173,13 @@ func TestTrapGoAwayOnPoliteDrain(t *testing.T) {
 		h, err := r.client.Health(t.Context())
 		return err != nil || h.Stopping
 	})
-	send("/").want(t, 200, "a") // answered, with a GOAWAY
-	eventually(t, "the client was told to go away", func() bool { return client.Available() == 0 })
+	eventually(t, "the client was told to go away", func() bool {
+		if client.Available() == 0 {
+			return true
+		}
+		send("/").want(t, 200, "a") // answered, with a GOAWAY once the drain has begun
+		return false
+	})
 	close(release)
 	(<-slow).want(t, 200, "a") // a stream below the last id is finished
 	<-stopped
