@@ -37,13 +37,14 @@ type monitor struct {
 	judges   []judge.Judge
 	previous *telemetry.Snapshot
 	since    time.Time
-	verdict  segue.Verdict
 	told     segue.Ruling
 
-	// stepped hears of steps that ended; sampled, under marks, is when the last sample was taken.
+	// stepped hears of steps that ended.
 	stepped chan struct{}
+	// Under marks: when the last sample was taken, and what the judges say by now, nil before they were asked.
 	marks   sync.Mutex
 	sampled time.Time
+	verdict *segue.Verdict
 }
 
 // syncMonitors starts and ends monitors as rollouts open and end. It runs in the loop.
@@ -189,8 +190,18 @@ func (c *Controller) weigh(ctx context.Context, m *monitor) (segue.Verdict, bool
 	for _, j := range m.judges {
 		findings = append(findings, j.Weigh(evidence)...)
 	}
-	m.verdict = segue.Combine(evidence.Until, findings)
-	return m.verdict, true
+	verdict := segue.Combine(evidence.Until, findings)
+	m.marks.Lock()
+	defer m.marks.Unlock()
+	m.verdict = &verdict
+	return verdict, true
+}
+
+// present is what the judges say by now; nil before they were asked.
+func (m *monitor) present() *segue.Verdict {
+	m.marks.Lock()
+	defer m.marks.Unlock()
+	return m.verdict
 }
 
 // judged copies the fleet and says whether there is a candidate to judge on the way forward.

@@ -128,6 +128,10 @@ func (c *Controller) Rollout(ctx context.Context, id segue.RolloutID) (operator.
 		}
 		if state, ok := ledger.Rollout(id); ok {
 			found = rolloutView(state, last)
+			// The journal has a verdict when it changes; whoever looks wants today's figures.
+			if m := c.monitors[id]; m != nil && state.Phase == segue.PhaseObserving {
+				found.Verdict = cmp.Or(m.present(), found.Verdict)
+			}
 			return
 		}
 		for _, known := range ledger.Services {

@@ -196,3 +196,20 @@ func TestMaintenance(t *testing.T) {
 		t.Errorf("unrouted %v, failures %v", snap.Unrouted, snap.Failures)
 	}
 }
+
+func TestMaintenanceTakesOverFromHold(t *testing.T) {
+	r := run(t, Config{})
+	r.admit(serveApp(t, "a", "v1", nil).Backend)
+	r.must(r.client.Hold(t.Context(), web, time.Minute))
+	url := r.url("/")
+	result := make(chan answer, 1)
+	go func() { result <- sendTo(t, url, http.MethodGet, "") }()
+	eventually(t, "the request waits", func() bool { return r.snapshot().HeldNow == 1 })
+	r.must(r.client.Maintenance(t.Context(), web, true, time.Second))
+	if got := <-result; got.StatusCode != 503 || !strings.Contains(got.text, "Back in a moment") {
+		t.Errorf("a held request got %d %q", got.StatusCode, got.text)
+	}
+	if got := r.status("a").Counters.Requests; got != 0 || r.snapshot().HeldNow != 0 {
+		t.Errorf("%d requests reached the backend", got)
+	}
+}

@@ -119,7 +119,7 @@ func (b *body) store(p []byte) {
 		b.more = true
 	default:
 		if b.kept == nil && b.keep <= defaultBuffer {
-			b.kept = *(bodies.Get().(*[]byte)) //nolint:forcetypeassert // the pool holds nothing else
+			b.kept = *bodies.Get().(*[]byte) //nolint:forcetypeassert // the pool holds nothing else
 		}
 		b.kept = append(b.kept, p...)
 	}

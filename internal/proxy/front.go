@@ -118,13 +118,23 @@ func (f *front) connState(conn net.Conn, state http.ConnState) {
 // release stops accepting, once the queue is empty, and leaves the socket to a next front. Handshakes go on.
 func (f *front) release() { _ = f.turn.Close() }
 
-// drain sends the clients away politely: nothing is accepted, every answer closes its connection, and what is still open after the grace
-// time is shut down by net/http, which loses a request that arrives at that moment. It ends early when nobody is left. limit bounds the
-// requests that take longer.
-func (f *front) drain(ctx context.Context, grace, limit time.Duration) {
+// drain sends the clients away, politely first.
+func (f *front) drain(ctx context.Context, t timing) {
+	f.sendAway(ctx, t.grace)
+	f.shut(ctx, t.limit)
+}
+
+// sendAway asks clients to leave: nothing is accepted, and every answer closes its connection. It returns after the grace time, or when
+// nobody is left.
+func (f *front) sendAway(ctx context.Context, grace time.Duration) {
 	f.closing.Store(true)
 	f.release()
 	f.awaitEmpty(ctx, grace)
+}
+
+// shut closes what is idle, waits for requests in flight up to limit, and cuts the rest. A request that arrives at this moment may be lost
+// (net/http drops it), which is why clients are sent away before.
+func (f *front) shut(ctx context.Context, limit time.Duration) {
 	bounded, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	if err := f.server.Shutdown(bounded); err != nil {

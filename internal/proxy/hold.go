@@ -24,6 +24,11 @@ const (
 // wait parks the request until there is another table, or for a pause when backends are there and could not be reached. It returns false once
 // the request is over: waited too long, too many waiting, or its client gone.
 func (x *exchange) wait(t *table) bool {
+	if t.maintenance != nil { // switched on while the request waited
+		x.w.Header().Del("Set-Cookie")
+		x.service.turnAway(x.w, x.r, t, causeMaintenance)
+		return false
+	}
 	if !x.park(t) {
 		return false
 	}

@@ -27,10 +27,10 @@ func (p *Proxy) registry() *prometheus.Registry {
 type collector struct {
 	proxy *Proxy
 
-	requests, failures, clientGone, retries, longClosed, longCut *prometheus.Desc
-	seconds, inFlight, rotation, healthy                         *prometheus.Desc
-	held, heldNow, heldLongest, unrouted, moves, users           *prometheus.Desc
-	connections, refused, holding, maintenance                   *prometheus.Desc
+	requests, failures, clientGone, retries, longClosed, longCut  *prometheus.Desc
+	seconds, inFlight, rotation, healthy                          *prometheus.Desc
+	held, heldNow, heldLongest, abandoned, unrouted, moves, users *prometheus.Desc
+	connections, refused, holding, maintenance                    *prometheus.Desc
 }
 
 func newCollector(p *Proxy) *collector {
@@ -59,6 +59,7 @@ func newCollector(p *Proxy) *collector {
 		held:        service("held_total", "Requests that ever waited for a backend."),
 		heldNow:     service("held", "Requests that wait for a backend now."),
 		heldLongest: service("held_longest_seconds", "The longest wait for a backend that is over."),
+		abandoned:   service("held_abandoned_total", "Requests whose client left while they waited."),
 		unrouted:    service("unrouted_total", "Requests that were answered without a backend, by cause.", "cause"),
 		moves:       service("sticky_moves_total", "Sticky users that were sent to another server."),
 		users:       service("sticky_users_total", "Sticky cookies given to newcomers."),
@@ -91,6 +92,7 @@ func (c *collector) collectService(ch chan<- prometheus.Metric, s Snapshot) {
 		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, v, s.Service)
 	}
 	count(c.held, s.Held)
+	count(c.abandoned, s.HeldAbandoned)
 	count(c.moves, s.Moves)
 	count(c.users, s.Users)
 	count(c.refused, s.Refused)

@@ -213,7 +213,7 @@ func (p *Proxy) reconfigure(s *service, old, next storedService, socket *listen.
 	s.front = f
 	s.mu.Unlock()
 	p.work.Go(func() {
-		former.drain(p.life, p.timing.grace, p.timing.limit)
+		former.drain(p.life, p.timing)
 		if moved {
 			_ = former.socket.Close()
 		}
@@ -323,14 +323,13 @@ func (s *service) close(ctx context.Context, t timing) {
 	f := s.front
 	s.mu.Unlock()
 	var work sync.WaitGroup
-	work.Go(func() {
-		s.closeLong(ctx, t.spread)
-		close(s.closed)
-	})
+	work.Go(func() { s.closeLong(ctx, t.spread) })
 	f.release()
 	_ = f.socket.Close() // who comes now is told at once that nobody listens
-	f.drain(ctx, t.grace, t.limit)
+	f.sendAway(ctx, t.grace)
+	close(s.closed) // whoever still waits for a backend
 	work.Wait()
+	f.shut(ctx, t.limit)
 	s.endWatch()
 	s.stop()
 }

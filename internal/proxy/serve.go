@@ -128,7 +128,7 @@ const claimAttempts = 8
 func (x *exchange) claim() (*backend, *table) {
 	t := x.service.table.Load()
 	for range claimAttempts {
-		if t.hold != nil {
+		if t.hold != nil || t.maintenance != nil {
 			return nil, t
 		}
 		b := x.atHome(t)

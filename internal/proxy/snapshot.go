@@ -15,7 +15,8 @@ func (s *service) snapshot(epoch string, withFailures bool) Snapshot {
 		Service: s.name, At: now, Epoch: epoch, Config: s.stored.Config, Shares: s.stored.Shares,
 		Holding: s.stored.Hold != nil, Maintenance: s.stored.Maintenance != nil,
 		Held: s.held.Load(), HeldNow: s.heldNow.Load(), HeldLongest: time.Duration(s.heldLongest.Load()),
-		Unrouted: s.unrouted.snapshot(), Moves: s.moves.Load(), Users: s.users.Load(),
+		HeldAbandoned: s.abandoned.Load(),
+		Unrouted:      s.unrouted.snapshot(), Moves: s.moves.Load(), Users: s.users.Load(),
 		Backends: make([]BackendStatus, 0, len(s.backends)+len(s.gone)),
 	}
 	if withFailures {

@@ -42,6 +42,8 @@ type Snapshot struct {
 	Held        int64         `json:"held"`
 	HeldNow     int64         `json:"held_now"`
 	HeldLongest time.Duration `json:"held_longest"`
+	// HeldAbandoned counts those whose client left while they waited.
+	HeldAbandoned int64 `json:"held_abandoned,omitempty"`
 	// Unrouted counts requests that failed without a backend, by cause.
 	Unrouted map[string]int64 `json:"unrouted,omitempty"`
 	// Failures are the latest failed requests, oldest first, at most 1,000.

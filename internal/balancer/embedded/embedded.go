@@ -6,7 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
+	"net/url"
 	"sync"
 	"time"
 
@@ -201,13 +201,13 @@ func (d *Driver) do(ctx context.Context, call func() error) error {
 	return call()
 }
 
-// unanswered says whether no proxy was there at all: the connection could not be made.
+// unanswered says whether no proxy was there, or it went away before it answered; not, that it answered with an error.
 func unanswered(err error) bool {
 	if segue.KindOf(err) != segue.KindUnavailable {
 		return false
 	}
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && op.Op == "dial"
+	_, transport := errors.AsType[*url.Error](err)
+	return transport
 }
 
 // start starts a proxy and waits until it answers. Several callers start one.
