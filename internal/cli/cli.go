@@ -86,7 +86,7 @@ type DemoOptions struct {
 // 13 ended with the fleet mixed. An error is printed to Err as "segue: message", a hint below it.
 func Run(ctx context.Context, args []string, d Dependencies) int {
 	s := newSession(d)
-	root := newRoot(s)
+	root := newRoot(s) //nolint:contextcheck // cobra hands ctx to each command
 	root.SetArgs(args)
 	root.SetIn(s.in)
 	root.SetOut(s.out)

@@ -101,6 +101,43 @@ func (s *session) completeTargets(c *cobra.Command, args []string, typed string)
 	if len(args) > 0 && !strings.Contains(args[0], "=") {
 		return nil, directive
 	}
+	services, releases := s.knownReleases(c.Context())
+	if len(args) > 0 || strings.Contains(typed, "=") {
+		return pairs(services, releases, args), directive
+	}
+	var found []string
+	for _, service := range services {
+		for _, release := range releases[service] {
+			if !slices.Contains(found, release) {
+				found = append(found, release)
+			}
+		}
+	}
+	if len(services) > 1 {
+		directive |= cobra.ShellCompDirectiveNoSpace
+		for _, service := range services {
+			found = append(found, string(service)+"=")
+		}
+	}
+	return found, directive
+}
+
+// pairs lists SERVICE=RELEASE for the services that are not named yet.
+func pairs(services []segue.ServiceName, releases map[segue.ServiceName][]string, named []string) []string {
+	var found []string
+	for _, service := range services {
+		if slices.ContainsFunc(named, func(arg string) bool { return strings.HasPrefix(arg, string(service)+"=") }) {
+			continue
+		}
+		for _, release := range releases[service] {
+			found = append(found, string(service)+"="+release)
+		}
+	}
+	return found
+}
+
+// knownReleases lists services in order, and the releases of each.
+func (s *session) knownReleases(ctx context.Context) ([]segue.ServiceName, map[segue.ServiceName][]string) {
 	releases := map[segue.ServiceName][]string{}
 	var services []segue.ServiceName
 	if project, _, err := s.project(); err == nil {
@@ -109,34 +146,17 @@ func (s *session) completeTargets(c *cobra.Command, args []string, typed string)
 			releases[service.Name] = artifactsOf(project, service)
 		}
 	}
-	for _, service := range s.statusNow(c.Context()).Services {
+	for _, service := range s.statusNow(ctx).Services {
+		if !slices.Contains(services, service.Name) {
+			services = append(services, service.Name)
+		}
 		for _, release := range []segue.ReleaseName{service.Stable, service.Previous} {
 			if name := string(release); name != "" && !slices.Contains(releases[service.Name], name) {
 				releases[service.Name] = append(releases[service.Name], name)
 			}
 		}
-		if !slices.Contains(services, service.Name) {
-			services = append(services, service.Name)
-		}
 	}
-	var found []string
-	for _, service := range services {
-		named := slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, string(service)+"=") })
-		for _, release := range releases[service] {
-			if strings.Contains(typed, "=") || len(args) > 0 {
-				if !named {
-					found = append(found, string(service)+"="+release)
-				}
-			} else if !slices.Contains(found, release) {
-				found = append(found, release)
-			}
-		}
-		if !strings.Contains(typed, "=") && len(args) == 0 && len(services) > 1 {
-			found = append(found, string(service)+"=")
-			directive |= cobra.ShellCompDirectiveNoSpace
-		}
-	}
-	return found, directive
+	return services, releases
 }
 
 // artifactsOf lists the releases of a service whose artifacts are on this machine.

@@ -24,7 +24,7 @@ release, then tries a bad one and shows it being rolled back. It prints both rec
 		},
 	}
 	c.Flags().BoolVar(&keep, "keep", false, "leave everything running, and say where")
-	c.Flags().StringVar(&stop, "stop", "", "end the kept demonstration in this folder, instead")
+	c.Flags().StringVar(&stop, "stop", "", "end the kept demonstration in this `folder`, instead")
 	_ = c.MarkFlagDirname("stop") // the flag is there
 	return c
 }

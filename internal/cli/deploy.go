@@ -21,7 +21,7 @@ type deployFlags struct {
 func newDeploy(s *session) *cobra.Command {
 	var flags deployFlags
 	c := &cobra.Command{
-		Use:   "deploy RELEASE | deploy SERVICE=RELEASE...",
+		Use:   "deploy {RELEASE | SERVICE=RELEASE...}",
 		Short: "Go to a release, one server at a time, and prove that nothing was lost",
 		Long: `Deploy rolls services to a release. On a terminal it shows the plan and asks first; elsewhere it needs --yes. Then it
 follows the rollouts live until all have ended, prints their receipts and, as the last line, the end state in one sentence.
@@ -44,7 +44,7 @@ worst counts.`,
 		RunE:              func(c *cobra.Command, args []string) error { return s.deploy(c, args, flags) },
 	}
 	f := c.Flags()
-	f.Int64Var(&flags.plan, "plan", 0, "index of the plan that was shown: refuse if the fleet has changed since")
+	f.Int64Var(&flags.plan, "plan", 0, "`index` of the plan that was shown: refuse if the fleet has changed since")
 	f.BoolVar(&flags.replace, "replace", false, "take the place of the candidate that is being rolled")
 	f.BoolVar(&flags.queue, "queue", false, "wait for the rollout that is open")
 	f.BoolVar(&flags.hurry, "hurry", false, "leave out observations")
@@ -54,23 +54,9 @@ worst counts.`,
 }
 
 func (s *session) deploy(c *cobra.Command, args []string, flags deployFlags) error {
-	switch {
-	case flags.plan < 0:
-		return usage(c, "--plan %d is no index of a plan", flags.plan)
-	case flags.replace && flags.queue:
-		return usage(c, "--replace and --queue do not go together")
-	}
-	project, wire, err := s.project()
+	req, err := s.deployRequest(c, args, flags)
 	if err != nil {
 		return err
-	}
-	to, err := targets(c, args, project)
-	if err != nil {
-		return err
-	}
-	if !s.yes && !s.interactive() {
-		return segue.Errorf(segue.KindInvalid, "deploy asks before it goes, and there is no terminal to ask on").
-			WithHint("look at `segue plan`, then add --yes")
 	}
 	ctx := c.Context()
 	controller, done, err := s.connect(ctx)
@@ -78,11 +64,8 @@ func (s *session) deploy(c *cobra.Command, args []string, flags deployFlags) err
 		return err
 	}
 	defer done()
-	req := api.DeployRequest{
-		Project: wire, Targets: to, Plan: flags.plan, Replace: flags.replace, Queue: flags.queue, Hurry: flags.hurry, By: flags.by, Why: flags.why,
-	}
 	if !s.yes {
-		if again, err := s.confirmPlan(ctx, controller, &req); err != nil || !again {
+		if yes, err := s.confirmPlan(ctx, controller, &req); err != nil || !yes {
 			return err
 		}
 	}
@@ -98,8 +81,8 @@ func (s *session) deploy(c *cobra.Command, args []string, flags deployFlags) err
 	for _, rollout := range reply.Rollouts {
 		f.ids = append(f.ids, rollout.ID)
 	}
-	if len(f.ids) < len(to) || len(f.ids) == 0 {
-		if f.ids, err = s.underWay(ctx, controller, to, f.ids); err != nil {
+	if len(f.ids) < len(req.Targets) || len(f.ids) == 0 {
+		if f.ids, err = s.underWay(ctx, controller, req.Targets, f.ids); err != nil {
 			return err
 		}
 	}
@@ -107,6 +90,30 @@ func (s *session) deploy(c *cobra.Command, args []string, flags deployFlags) err
 		return s.reportOpened(ctx, controller, f)
 	}
 	return s.follow(ctx, controller, f)
+}
+
+// deployRequest checks everything that can be checked before a controller is asked.
+func (s *session) deployRequest(c *cobra.Command, args []string, flags deployFlags) (api.DeployRequest, error) {
+	req := api.DeployRequest{Plan: flags.plan, Replace: flags.replace, Queue: flags.queue, Hurry: flags.hurry, By: flags.by, Why: flags.why}
+	switch {
+	case flags.plan < 0:
+		return req, usage(c, "--plan %d is no index of a plan", flags.plan)
+	case flags.replace && flags.queue:
+		return req, usage(c, "--replace and --queue do not go together")
+	}
+	project, wire, err := s.project()
+	if err != nil {
+		return req, err
+	}
+	req.Project = wire
+	if req.Targets, err = targets(c, args, project); err != nil {
+		return req, err
+	}
+	if !s.yes && !s.interactive() {
+		return req, segue.Errorf(segue.KindInvalid, "deploy asks before it goes, and there is no terminal to ask on").
+			WithHint("look at `segue plan`, then add --yes")
+	}
+	return req, nil
 }
 
 // confirmPlan shows the plan and asks. What is then deployed is what was shown.

@@ -64,7 +64,7 @@ type follower struct {
 	rates    rates
 	screen   *screen // nil where nothing may be rewritten
 	looked   time.Time
-	ticks    int
+	tick     int
 	away     bool
 }
 
@@ -103,123 +103,6 @@ const (
 	endLeft
 )
 
-// run is the loop: events, looks, frames and Ctrl-C.
-func (f *follower) run(ctx context.Context) (ending, error) {
-	interrupts, release := f.d.Interrupts()
-	defer release()
-	every := lookEvery
-	if f.screen != nil {
-		every = drawEvery
-	}
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	feed := f.watch(ctx)
-	defer func() { feed.stop() }()
-	due := true
-	for {
-		var err error
-		if due {
-			due = false
-			err = f.look(ctx)
-		}
-		if err == nil {
-			f.draw(false)
-			if end, ok := f.ended(); ok {
-				if f.screen == nil {
-					f.drain(feed)
-				}
-				return end, nil
-			}
-			select {
-			case told, ok := <-feed.entries:
-				if !ok {
-					err = feed.err
-					break
-				}
-				f.tell(told)
-				due = f.d.Now().Sub(f.looked) >= lookAfter
-			case <-ticker.C:
-				f.ticks++
-				due = f.d.Now().Sub(f.looked) >= lookEvery || f.narrator.stale && f.d.Now().Sub(f.looked) >= lookAfter
-			case <-interrupts:
-				left, ierr := f.interrupted(ctx, interrupts)
-				if left || ierr != nil {
-					return endLeft, ierr
-				}
-				due = true
-			case <-ctx.Done():
-				return endLeft, nil
-			}
-		}
-		if err != nil {
-			feed.stop()
-			left, rerr := f.reconnect(ctx, err, interrupts)
-			if left || rerr != nil {
-				return endLeft, rerr
-			}
-			feed = f.watch(ctx)
-			due = true
-		}
-	}
-}
-
-// feed is the stream of events; err says why it ended, once entries is closed.
-type feed struct {
-	entries chan segue.Entry
-	err     error
-	stop    func()
-}
-
-// watch begins to read events, from the last one that was seen on.
-func (f *follower) watch(ctx context.Context) *feed {
-	ctx, cancel := context.WithCancel(ctx)
-	events := &feed{entries: make(chan segue.Entry)}
-	done := make(chan struct{})
-	controller, from := f.controller, f.from
-	go func() {
-		defer close(done)
-		defer close(events.entries)
-		events.err = segue.Errorf(segue.KindUnavailable, "the stream of events ended")
-		for entry, err := range controller.Watch(ctx, from) {
-			if err != nil {
-				events.err = err
-				return
-			}
-			select {
-			case events.entries <- entry:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	events.stop = func() {
-		cancel()
-		<-done
-	}
-	return events
-}
-
-// drain tells what had been written when the end was seen: the stream may be a little behind.
-func (f *follower) drain(events *feed) {
-	last := int64(0)
-	for _, r := range f.rollouts {
-		last = max(last, r.Index)
-	}
-	timeout := time.NewTimer(drainWithin)
-	defer timeout.Stop()
-	for f.from <= last {
-		select {
-		case entry, ok := <-events.entries:
-			if !ok {
-				return
-			}
-			f.tell(entry)
-		case <-timeout.C:
-			return
-		}
-	}
-}
-
 // tell notes an event, and prints it where output is only appended.
 func (f *follower) tell(entry segue.Entry) {
 	f.from = max(f.from, entry.Index+1)
@@ -245,35 +128,47 @@ func (f *follower) look(ctx context.Context) error {
 	defer cancel()
 	f.looked, f.narrator.stale = f.d.Now(), false
 	for i, id := range f.ids {
-		r := &f.rollouts[i]
-		if r.Receipt != nil {
+		if f.rollouts[i].Receipt != nil {
 			continue
 		}
-		fresh, err := f.controller.Rollout(ctx, id)
-		if err != nil {
+		if err := f.lookAt(ctx, id, &f.rollouts[i]); err != nil {
 			return err
-		}
-		if fresh.Phase.Over() && len(fresh.Steps) == 0 {
-			// The end view has no steps; the last ones seen stay.
-			fresh.Steps, fresh.Batches, fresh.Verdict = r.Steps, r.Batches, r.Verdict
-		}
-		r.Rollout = fresh
-		f.narrator.seed(fresh)
-		if fresh.Phase.Over() && r.overAt.IsZero() {
-			r.overAt = f.looked
-		}
-		if fresh.Phase.Over() && (fresh.Receipt || f.looked.Sub(r.overAt) > receiptWithin) {
-			if r.Receipt, err = f.controller.Receipt(ctx, id); err != nil {
-				return fmt.Errorf("get receipt of rollout %s: %w", id, err)
-			}
 		}
 	}
-	if f.screen != nil {
-		status, err := f.controller.Status(ctx)
-		if err != nil {
-			return err
-		}
-		f.rates.take(status, f.looked)
+	if f.screen == nil {
+		return nil
+	}
+	status, err := f.controller.Status(ctx)
+	if err != nil {
+		return err
+	}
+	f.rates.take(status, f.looked)
+	return nil
+}
+
+// lookAt asks for one rollout.
+func (f *follower) lookAt(ctx context.Context, id segue.RolloutID, r *deployed) error {
+	fresh, err := f.controller.Rollout(ctx, id)
+	if err != nil {
+		return err
+	}
+	if fresh.Phase.Over() && len(fresh.Steps) == 0 {
+		// The end view has no steps; the last ones seen stay.
+		fresh.Steps, fresh.Batches, fresh.Verdict = r.Steps, r.Batches, r.Verdict
+	}
+	r.Rollout = fresh
+	f.narrator.seed(fresh)
+	if !fresh.Phase.Over() {
+		return nil
+	}
+	if r.overAt.IsZero() {
+		r.overAt = f.looked
+	}
+	if !fresh.Receipt && f.looked.Sub(r.overAt) <= receiptWithin {
+		return nil
+	}
+	if r.Receipt, err = f.controller.Receipt(ctx, id); err != nil {
+		return fmt.Errorf("get receipt of rollout %s: %w", id, err)
 	}
 	return nil
 }
@@ -313,7 +208,7 @@ func (f *follower) draw(last bool) {
 		return
 	}
 	width, height := f.size()
-	view := frameView{now: f.d.Now(), tick: f.ticks, rates: f.rates.now, width: width, height: height, last: last, away: f.away, answers: f.interactive()}
+	view := frameView{now: f.d.Now(), tick: f.tick, rates: f.rates.now, width: width, height: height, last: last, away: f.away, answers: f.interactive()}
 	for _, r := range f.rollouts {
 		if r.ID != 0 {
 			view.rollouts = append(view.rollouts, r.Rollout)

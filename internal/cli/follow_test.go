@@ -164,6 +164,65 @@ func TestControllerStaysAway(t *testing.T) {
 	})
 }
 
+// heldShop waits for a person after the first batch.
+func heldShop() string { return strings.Replace(shop, "bake: 10s", "bake: 10s, approve: true", 1) }
+
+func TestHeldOnATerminalWaitsForThePerson(t *testing.T) {
+	sitBefore(t, heldShop(), func(term *terminal) {
+		term.start("deploy", "v2")
+		term.shows("Go? [y/N]")
+		term.types("y")
+		term.shows("waits for you")
+		term.presses()
+		term.shows("l leave it running, g approve and go on, a abort (back to v1), c continue watching:")
+		term.types("g")
+		term.ends(0)
+	})
+}
+
+func TestHeldWithYesEndsWithTheCommandsToGoOn(t *testing.T) {
+	sitBefore(t, heldShop(), func(term *terminal) {
+		term.start("deploy", "v2", "--yes")
+		term.ends(10)
+		for _, want := range []string{"web waits for you", "segue approve web", "segue abort web"} {
+			if !strings.Contains(term.screen(), want) {
+				t.Errorf("no %q in\n%s", want, term.screen())
+			}
+		}
+		term.start("approve", "--follow")
+		term.ends(0)
+	})
+}
+
+func TestCtrlCWhileNoControllerAnswers(t *testing.T) {
+	sit(t, func(term *terminal) {
+		term.start("deploy", "v2", "--yes")
+		term.shows("observing v2")
+		term.world.kill()
+		term.shows("connecting again")
+		term.presses()
+		term.ends(10)
+		term.world.revive()
+	})
+}
+
+func TestOneOfTwoServicesRollsBack(t *testing.T) {
+	two := shop + strings.NewReplacer("project: shop\nservices:\n", "", "  web:\n", "  api:\n", ":8080", ":8081").Replace(shop)
+	sitBefore(t, two, func(term *terminal) {
+		term.noTerminal = true
+		term.start("deploy", "web=v2", "api=bad", "--yes")
+		term.ends(11)
+		out := term.out.String()
+		for _, want := range []string{" web: web-1 admitted on v2", " api: verdict: fail", "api: v1 runs on all 3 servers; bad was given up", "web: v2 runs on all 3 servers."} {
+			if !strings.Contains(out, want) {
+				t.Errorf("no %q in\n%s", want, out)
+			}
+		}
+		term.start("status")
+		term.ends(0)
+	})
+}
+
 func TestStatusWatchEndsWithCtrlC(t *testing.T) {
 	sit(t, func(term *terminal) {
 		term.start("deploy", "v2", "--yes", "--detach")

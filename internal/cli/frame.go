@@ -130,7 +130,8 @@ func (v frameView) below(r api.Rollout, paint palette) []string {
 	var lines []string
 	if i := runningStep(r, segue.StepObserve); i >= 0 {
 		lines = append(lines, v.observation(r, r.Steps[i], paint)...)
-	} else if r.Verdict != nil && r.Verdict.Ruling == segue.RulingFail {
+	} else if r.Verdict != nil && (r.Verdict.Ruling == segue.RulingFail || waitsForPerson(r)) {
+		// Whoever has to decide decides on this.
 		lines = append(lines, findingLines(*r.Verdict, paint, "    ")...)
 	}
 	switch {

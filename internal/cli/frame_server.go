@@ -138,52 +138,48 @@ func (v frameView) paintCondition(c condition, paint palette, text string) strin
 // server says what one server has and does.
 func (v frameView) server(r api.Rollout, slot segue.Slot, steps []api.StepStatus, paint palette) serverLine {
 	line := serverLine{server: slot.Server, releases: releasesOf(r, slot, paint), doing: state(slot)}
-	var to segue.ReleaseName
 	waiting := false
 	for _, step := range steps {
 		switch step.Status {
 		case stepRunning:
 			line.condition, line.doing = conditionBusy, v.doing(step, paint)
-			if step.Kind == segue.StepStart || step.Kind == segue.StepAwaitReady || step.Kind == segue.StepAdmit {
-				to = step.Release
-			}
+			line.releases = v.change(r, slot, step, paint)
+			return line
 		case stepFailed:
 			if step.Failure != nil {
 				line.condition, line.doing = conditionOdd, paint.bad(string(step.Kind)+" failed: ")+printable(step.Failure.Message)
 			}
 		case stepWaiting:
 			waiting = true
-			if step.Waiting != "" && line.condition != conditionBusy {
+			if step.Waiting != "" && line.condition != conditionOdd {
 				line.doing = printable(step.Waiting)
 			}
 		}
 	}
-	if line.condition == conditionBusy {
-		if to == "" {
-			to = goalOf(r)
-		}
-		if from := slot.Instance.Release; from != "" && from != to && slot.Instance.ID != "" {
-			line.releases = releaseName(r, from, paint) + " → " + releaseName(r, to, paint)
-		}
-		return line
-	}
-	if line.condition == conditionOdd {
-		return line
-	}
 	switch {
-	case waiting && slot.Instance.ID != "" && slot.Ready:
-		line.condition = conditionWaiting
-	case !well(slot) && !waiting:
-		line.condition = conditionOdd
-		line.doing = paint.bad(line.doing)
+	case line.condition == conditionOdd:
 	case waiting:
 		line.condition = conditionWaiting
+	case !well(slot):
+		line.condition, line.doing = conditionOdd, paint.bad(line.doing)
 	case slot.Instance.Release == goalOf(r):
 		line.condition = conditionDone
 	default:
 		line.condition = conditionWaiting
 	}
 	return line
+}
+
+// change is "v1 → v2" for a server with a step that runs.
+func (v frameView) change(r api.Rollout, slot segue.Slot, step api.StepStatus, paint palette) string {
+	to := goalOf(r)
+	if step.Kind == segue.StepStart || step.Kind == segue.StepAwaitReady || step.Kind == segue.StepAdmit {
+		to = step.Release
+	}
+	if from := slot.Instance.Release; slot.Instance.ID != "" && from != to {
+		return releaseName(r, from, paint) + " → " + releaseName(r, to, paint)
+	}
+	return releasesOf(r, slot, paint)
 }
 
 // goalOf is the release that the rollout wants now.

@@ -68,7 +68,8 @@ func frames() map[string]frameView {
 		views[name] = frameView{
 			rollouts: rollouts, now: noon(), width: width, height: 40, answers: true,
 			rates: map[segue.ServiceName][]rate{"web": {
-				{release: "v0"}, {release: "v1", backends: 3, perSecond: 240, share: 0.75, inFlight: 12},
+				{release: "v0"},
+				{release: "v1", backends: 3, perSecond: 240, share: 0.75, inFlight: 12},
 				{release: "v2", backends: 1, perSecond: 80, share: 0.25, errors: 1.6},
 			}},
 		}

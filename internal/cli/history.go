@@ -48,7 +48,7 @@ func newHistory(s *session) *cobra.Command {
 			return nil
 		},
 	}
-	c.Flags().IntVarP(&limit, "limit", "n", 20, "so many")
+	c.Flags().IntVarP(&limit, "limit", "n", 20, "list so `many`")
 	return c
 }
 

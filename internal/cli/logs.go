@@ -41,7 +41,7 @@ func newLogs(s *session) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer logs.Close() //nolint:errcheck // only read
+			defer logs.Close()
 			err = s.copyLogs(server, logs)
 			if ctx.Err() != nil {
 				return nil
@@ -49,7 +49,7 @@ func newLogs(s *session) *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().IntVarP(&tail, "tail", "n", 100, "so many lines of what there is")
+	c.Flags().IntVarP(&tail, "tail", "n", 100, "begin with so `many` lines of what there is")
 	c.Flags().BoolVarP(&follow, "follow", "F", false, "go on with what is written from now on")
 	return c
 }

@@ -20,7 +20,7 @@ import (
 
 // TestMain makes the test program stand in for segue in the scripts: with a controller that a script has started, and never with one of its own.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"segue": func() { os.Exit(segueCommand()) }})
+	testscript.Main(m, map[string]func(){"segue": func() { os.Exit(segueCommand()) }}) //nolint:forbidigo // it is the main of the scripts' program
 }
 
 func segueCommand() int {

@@ -323,10 +323,7 @@ func (s *story) verdict(verdict *segue.Verdict) []string {
 	if verdict == nil {
 		return nil
 	}
-	rulings := fmt.Sprint(verdict.Ruling, verdict.Final)
-	for _, finding := range verdict.Findings {
-		rulings += fmt.Sprint(finding.Judge, finding.Server, finding.Ruling)
-	}
+	rulings := rulingsOf(*verdict)
 	if rulings == s.rulings {
 		return nil
 	}
@@ -340,6 +337,16 @@ func (s *story) verdict(verdict *segue.Verdict) []string {
 		lines = append(lines, "  "+pad(rulingWord(finding.Ruling), len("inconclusive"))+"  "+finding.Judge+": "+finding.Text)
 	}
 	return lines
+}
+
+// rulingsOf tells one set of rulings from another.
+func rulingsOf(verdict segue.Verdict) string {
+	var all strings.Builder
+	fmt.Fprintln(&all, verdict.Ruling, verdict.Final)
+	for _, finding := range verdict.Findings {
+		fmt.Fprintln(&all, finding.Judge, finding.Server, finding.Ruling)
+	}
+	return all.String()
 }
 
 // rulingWord is a ruling's word; silence is "inconclusive".

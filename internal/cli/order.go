@@ -20,16 +20,16 @@ type orderFlags struct {
 
 func (o *orderFlags) add(s *session, c *cobra.Command) {
 	addBy(s, c, &o.by, &o.why)
-	c.Flags().Int64Var(&o.rollout, "rollout", 0, "number of the rollout, where a service's name does not say which")
+	c.Flags().Int64Var(&o.rollout, "rollout", 0, "`number` of the rollout, where a service's name does not say which")
 	c.Flags().BoolVar(&o.follow, "follow", false, "go on following the rollout to its end, as deploy does")
 	_ = c.RegisterFlagCompletionFunc("rollout", s.completeRollouts) // the flag is there
 }
 
 // addBy adds the flags that say who wants something and why.
 func addBy(s *session, c *cobra.Command, by, why *string) {
-	c.Flags().StringVar(by, "by", s.user(), "who wants it, for the record")
-	c.Flags().StringVar(why, "why", "", "why it is wanted, for the record")
-	c.Flags().Lookup("by").DefValue = "you"
+	c.Flags().StringVar(by, "by", s.user(), "the `name` of who wants it, for the record (default: you)")
+	c.Flags().StringVar(why, "why", "", "the `reason` why it is wanted, for the record")
+	c.Flags().Lookup("by").DefValue = "" // who that is does not belong into the help
 }
 
 // newOrder makes a command that gives one order to the rollout of a service.

@@ -12,7 +12,7 @@ import (
 func newPlan(s *session) *cobra.Command {
 	var hurry bool
 	c := &cobra.Command{
-		Use:   "plan RELEASE | plan SERVICE=RELEASE...",
+		Use:   "plan {RELEASE | SERVICE=RELEASE...}",
 		Short: "Show what a deploy would do, and change nothing",
 		Long: `Plan asks the controller what a deploy would do to the fleet as it is now, and prints one line per action, what it
 will take, and the way back at each point with what closes it.
@@ -146,7 +146,7 @@ func planLines(paint palette, plan api.ServicePlan, cells int) []string {
 		section("takes", []string{forecastLine(plan.Forecast)})
 		section("load", []string{loadLine(plan)})
 	}
-	var back, notes []string
+	back, notes := make([]string, 0, len(plan.Plan.WayBack)), make([]string, 0, len(plan.Plan.Notes))
 	for _, way := range plan.Plan.WayBack {
 		row := fmt.Sprintf("from step %d: %s", way.From, printable(way.How))
 		if way.Closed != "" {

@@ -49,7 +49,7 @@ func between(before, after []api.ReleaseTraffic, seconds float64) []rate {
 	for _, traffic := range before {
 		known[traffic.Release] = traffic
 	}
-	var all []rate
+	all := make([]rate, 0, len(after))
 	var sum float64
 	for _, traffic := range after {
 		earlier := known[traffic.Release]

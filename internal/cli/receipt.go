@@ -59,7 +59,7 @@ says so. With --html it writes a page that needs nothing else.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&page, "html", "", "write it as a page to this file")
+	c.Flags().StringVar(&page, "html", "", "write it as a page to this `file`")
 	_ = c.MarkFlagFilename("html", "html") // the flag is there
 	return c
 }

@@ -25,7 +25,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 			t.Errorf("%s: the short line ends with a full stop", c.CommandPath())
 		}
 		for line := range strings.SplitSeq(c.Long+"\n"+c.Example, "\n") {
-			if len(line) > 120 {
+			if len(line) > helpDefault {
 				t.Errorf("%s: a line of its help is %d wide: %q", c.CommandPath(), len(line), line)
 			}
 		}
@@ -68,27 +68,13 @@ func reference(root *cobra.Command) string {
 	out.WriteString("## Flags of every command\n\n" + flagTable(root.PersistentFlags()))
 	for _, c := range commandsOf(root)[1:] {
 		fmt.Fprintf(&out, "## segue %s\n\n%s.\n\n", c.Name(), c.Short)
-		fmt.Fprintf(&out, "```text\n%s\n```\n\n%s\n\n", useLine(c), c.Long)
+		fmt.Fprintf(&out, "```text\n%s\n```\n\n%s\n\n", c.UseLine(), c.Long)
 		if own := c.NonInheritedFlags(); own.HasAvailableFlags() {
 			out.WriteString(flagTable(own))
 		}
 		fmt.Fprintf(&out, "```sh\n%s\n```\n\n", unindent(c.Example))
 	}
 	return strings.TrimRight(out.String(), "\n") + "\n"
-}
-
-// useLine has one line for each way to call a command.
-func useLine(c *cobra.Command) string {
-	ways := strings.Split(c.Use, " | "+c.Name()+" ")
-	lines := make([]string, len(ways))
-	for i, way := range ways {
-		lines[i] = "segue " + c.Name() + " " + strings.TrimPrefix(way, c.Name()+" ")
-		if way == c.Name() {
-			lines[i] = "segue " + c.Name()
-		}
-		lines[i] += " [flags]"
-	}
-	return strings.Join(lines, "\n")
 }
 
 func unindent(text string) string {

@@ -44,8 +44,8 @@ Exit codes: 0 done; 1 fault; 2 wrong usage or configuration; 10 held, waiting fo
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%s", err) })
 	flags := root.PersistentFlags()
-	flags.StringVarP(&s.file, "file", "f", "segue.yaml", "the project's file")
-	flags.StringVar(&s.state, "state", "", "state directory (default: SEGUE_STATE, else .segue beside the project's file)")
+	flags.StringVarP(&s.file, "file", "f", "segue.yaml", "the project's `file`")
+	flags.StringVar(&s.state, "state", "", "state `folder` (default: SEGUE_STATE, else .segue beside the project's file)")
 	flags.BoolVarP(&s.yes, "yes", "y", false, "ask nothing: take every question as answered with yes")
 	flags.BoolVar(&s.json, "json", false, "print one JSON value, and nothing else, to standard output")
 	_ = root.MarkPersistentFlagFilename("file", "yaml", "yml") // the flag is there
@@ -71,6 +71,7 @@ Exit codes: 0 done; 1 fault; 2 wrong usage or configuration; 10 held, waiting fo
 	add(groupProcess, newServe(s), newProxy(s), newShim(s), newDemo(s), newVersion(s))
 	root.SetHelpCommandGroupID(groupProcess)
 	root.SetCompletionCommandGroupID(groupProcess)
+	s.fitHelp(root)
 	return root
 }
 

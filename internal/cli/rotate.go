@@ -15,7 +15,7 @@ func newRotate(s *session, c *cobra.Command, in bool) *cobra.Command {
 	c.Use += " SERVER"
 	c.Args = needs(1, 1, "one server")
 	c.ValidArgsFunction = s.completeServers
-	c.Flags().StringVar(&service, "service", "", "the service, where two have a server of that name")
+	c.Flags().StringVar(&service, "service", "", "the `service`, where two have a server of that name")
 	_ = c.RegisterFlagCompletionFunc("service", s.completeServices) // the flag is there
 	addBy(s, c, &by, &why)
 	c.RunE = func(c *cobra.Command, args []string) error {

@@ -47,12 +47,3 @@ func (s *screen) release() {
 	s.lines = 0
 	_, _ = io.WriteString(s.out, showCursor)
 }
-
-// clear takes the block away, and gives the cursor back.
-func (s *screen) clear() {
-	var out strings.Builder
-	s.home(&out)
-	out.WriteString("\r" + eraseBelow + showCursor)
-	s.lines = 0
-	_, _ = io.WriteString(s.out, out.String())
-}

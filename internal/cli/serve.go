@@ -45,7 +45,7 @@ the environment variable SEGUE_TOKEN holds.`,
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&listen, "listen", "", "TCP address to answer on as well, such as 127.0.0.1:7070; needs SEGUE_TOKEN")
+	flags.StringVar(&listen, "listen", "", "TCP `address` to answer on as well, such as 127.0.0.1:7070; needs SEGUE_TOKEN")
 	flags.BoolVar(&background, "background", false, "end by itself when idle, as commands start it")
 	flags.DurationVar(&idle, "idle", 30*time.Second, "with --background: how long it stays when nothing is open")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "log more")

@@ -191,7 +191,7 @@ func slotRow(slot segue.Slot, r api.Rollout, v statusView, paint palette) []stri
 	}
 	return []string{
 		string(slot.Server.Name), string(slot.Server.Partition), releasesOf(r, slot, paint), rotation, ready,
-		paint.faint(string(slot.Instance.Address)), restarts, up,
+		paint.faint(slot.Instance.Address), restarts, up,
 	}
 }
 

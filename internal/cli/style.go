@@ -22,7 +22,8 @@ func (p palette) render(style lipgloss.Style, text string) string {
 }
 
 func (p palette) strong(text string) string { return p.render(lipgloss.NewStyle().Bold(true), text) }
-func (p palette) faint(text string) string  { return p.render(lipgloss.NewStyle().Faint(true), text) }
+
+func (p palette) faint(text string) string { return p.render(lipgloss.NewStyle().Faint(true), text) }
 
 func (p palette) good(text string) string {
 	return p.render(lipgloss.NewStyle().Foreground(lipgloss.Green), text)

@@ -29,7 +29,7 @@ func (t *table) lines(paint palette) []string {
 	for i, cell := range t.head {
 		head[i] = paint.faint(cell)
 	}
-	lines := []string{t.line(head, widths)}
+	lines := append(make([]string, 0, 1+len(t.rows)), t.line(head, widths))
 	for _, row := range t.rows {
 		lines = append(lines, t.line(row, widths))
 	}

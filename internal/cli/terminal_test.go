@@ -64,8 +64,14 @@ services:
 // sit runs a test in a bubble with a virtual clock, in a world that has v1 already.
 func sit(t *testing.T, body func(*terminal)) {
 	t.Helper()
+	sitBefore(t, shop, body)
+}
+
+// sitBefore is sit with a project of one's own.
+func sitBefore(t *testing.T, yaml string, body func(*terminal)) {
+	t.Helper()
 	project := filepath.Join(t.TempDir(), "segue.yaml")
-	if err := os.WriteFile(project, []byte(shop), 0o600); err != nil {
+	if err := os.WriteFile(project, []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -79,11 +81,7 @@ func whyLines(r receipt.Receipt, paint palette) []string {
 		}
 		lines = append(lines, "", about)
 		lines = append(lines, findingLines(verdict.Verdict, paint, "    ")...)
-		for _, finding := range verdict.Findings {
-			if finding.ErrorRate > 0 {
-				lines = append(lines, "    "+paint.faint(fmt.Sprintf("%s: ruled at an error rate of %.3g", printable(finding.Judge), finding.ErrorRate)))
-			}
-		}
+		lines = append(lines, errorRates(verdict.Findings, paint)...)
 		for _, finding := range verdict.Findings {
 			if finding.Text != "" && finding.Ruling != segue.RulingPass {
 				lines = append(lines, "    "+printable(finding.Text))
@@ -98,4 +96,24 @@ func whyLines(r receipt.Receipt, paint palette) []string {
 		lines = append(lines, "  "+stamp(order.At)+" "+printable(line))
 	}
 	return append(lines, "")
+}
+
+// errorRates says at which rates of false alarms findings were ruled on; plain limits have none.
+func errorRates(findings []segue.Finding, paint palette) []string {
+	var rates []float64
+	judges := map[float64][]string{}
+	for _, finding := range findings {
+		if finding.ErrorRate <= 0 {
+			continue
+		}
+		if !slices.Contains(rates, finding.ErrorRate) {
+			rates = append(rates, finding.ErrorRate)
+		}
+		judges[finding.ErrorRate] = append(judges[finding.ErrorRate], printable(finding.Judge))
+	}
+	lines := make([]string, 0, len(rates))
+	for _, rate := range rates {
+		lines = append(lines, "    "+paint.faint(fmt.Sprintf("at an error rate of %.3g: %s", rate, strings.Join(judges[rate], ", "))))
+	}
+	return lines
 }

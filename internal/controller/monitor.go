@@ -32,8 +32,9 @@ type monitor struct {
 	overOnce sync.Once
 	witness  Witness
 
-	// checks guards what judges remember, and serialises looks.
-	checks   sync.Mutex
+	// checks guards what judges remember, and serialises looks: whoever has put something in has the turn. It is no mutex because a look
+	// takes as long as the balancer's answer, and who waits for it may have to end before.
+	checks   chan struct{}
 	judges   []judge.Judge
 	previous *telemetry.Snapshot
 	since    time.Time
@@ -70,7 +71,7 @@ func (c *Controller) syncMonitors(ctx context.Context, name segue.ServiceName, f
 	m := &monitor{
 		id: open.ID, service: s, settings: open.Settings, stable: open.Stable.Name, candidate: open.Candidate.Name,
 		log: c.log.With("rollout", open.ID), fresh: fresh, opened: open.OpenedAt,
-		begun: make(chan struct{}), over: make(chan struct{}), stepped: make(chan struct{}, 1),
+		begun: make(chan struct{}), over: make(chan struct{}), checks: make(chan struct{}, 1), stepped: make(chan struct{}, 1),
 		judges: c.options.Judges(open.Settings, open.Candidate.Name), told: segue.RulingInconclusive,
 	}
 	if m.witness, err = c.newWitness(s, open); err != nil {
@@ -173,8 +174,12 @@ func (c *Controller) accompany(ctx context.Context, m *monitor) bool {
 // weigh takes the window since the last look and lets the judges say what they think by now. It says false when there is nothing to judge: no
 // candidate in rotation, or a rollout that goes back anyway.
 func (c *Controller) weigh(ctx context.Context, m *monitor) (segue.Verdict, bool) {
-	m.checks.Lock()
-	defer m.checks.Unlock()
+	select {
+	case m.checks <- struct{}{}:
+		defer func() { <-m.checks }()
+	case <-ctx.Done():
+		return segue.Verdict{}, false
+	}
 	if len(m.judges) == 0 || m.stable == m.candidate {
 		return segue.Verdict{}, false
 	}

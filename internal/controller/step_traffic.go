@@ -13,8 +13,8 @@ const retryAfter = 10 * time.Second
 
 // admit puts an instance in rotation, and believes it only when the balancer shows it there.
 func (c *Controller) admit(ctx context.Context, job job) (*segue.Outcome, error) {
-	address := job.slot.Instance.Address
-	if job.slot.Instance.ID != job.step.Instance || address == "" {
+	address := job.address()
+	if address == "" {
 		return nil, segue.Errorf(segue.KindNotFound, "admit %s: no address is known of %s", job.step.Server, job.step.Instance)
 	}
 	balancer := job.service.balancer
@@ -30,6 +30,17 @@ func (c *Controller) admit(ctx context.Context, job job) (*segue.Outcome, error)
 		return nil, fmt.Errorf("admit backend %s: %w", job.step.Server, err)
 	}
 	return &segue.Outcome{}, job.confirmIn(ctx)
+}
+
+// address is where the step's instance serves: the one in charge, or, in a surge, the one beside it.
+func (j job) address() string {
+	if beside := j.slot.Beside; beside != nil && beside.Instance.ID == j.step.Instance {
+		return beside.Instance.Address
+	}
+	if j.slot.Instance.ID == j.step.Instance {
+		return j.slot.Instance.Address
+	}
+	return ""
 }
 
 func (c *Controller) readdress(ctx context.Context, job job, address string) error {

@@ -437,3 +437,26 @@ func TestRuleHoldWhenAllAreOut(t *testing.T) {
 		}
 	})
 }
+
+func TestRuleSafeRequestOnANewConnectionIsSentOnceMore(t *testing.T) {
+	for method, want := range map[string]int32{http.MethodGet: 2, http.MethodPost: 1} {
+		t.Run(method, func(t *testing.T) {
+			var seen atomic.Int32
+			drop := func(_ int, _ *net.TCPConn, in *bufio.Reader) {
+				if _, err := http.ReadRequest(in); err == nil {
+					seen.Add(1)
+				}
+			}
+			r := run(t, Config{Health: HealthConfig{Failures: -1}})
+			for i := range 4 {
+				r.admit(script(t, name("a", i), drop))
+			}
+			if got := r.send(method, "/", ""); got.err != nil || got.StatusCode != 502 {
+				t.Errorf("answer %+v, want 502", got)
+			}
+			if n := seen.Load(); n != want {
+				t.Errorf("a request that brings backends down was sent to %d of them, want %d", n, want)
+			}
+		})
+	}
+}

@@ -259,7 +259,7 @@ func (p *play) deploy(ctx context.Context, release segue.ReleaseName, change fun
 	defer cancel()
 	for range 20 {
 		reply, err := p.life.controller.Deploy(bounded, req)
-		p.options.Log("deploy %s: %+v %v", release, reply, err)
+		p.options.Log("deploy %s: opened %d %v %v", release, len(reply.Rollouts), reply.Notes, err)
 		// Faults and kills hit a deploy, too; an operator tries again.
 		if err == nil || segue.KindOf(err) != segue.KindUnavailable && segue.KindOf(err) != segue.KindCanceled && segue.KindOf(err) != segue.KindFault {
 			return

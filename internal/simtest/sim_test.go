@@ -44,7 +44,7 @@ func TestSimulation(t *testing.T) {
 			t.Run(fmt.Sprint(lane), func(t *testing.T) {
 				t.Parallel()
 				for s := lane + 1; s <= n && failed.Load() < 5; s += lanes {
-					if !one(t, s, false) {
+					if !t.Run(fmt.Sprint("seed=", s), func(t *testing.T) { one(t, s, false) }) {
 						failed.Add(1)
 					}
 				}
@@ -54,11 +54,10 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d scenarios in %s", n, time.Since(began).Round(time.Millisecond))
 }
 
-// one plays one scenario, and says whether all was well.
-func one(t *testing.T, seed uint64, tell bool) bool {
+// one plays one scenario.
+func one(t *testing.T, seed uint64, tell bool) {
 	t.Helper()
 	scenario := simtest.Draw(seed)
-	ok := true
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		options := simtest.Options{}
@@ -69,15 +68,13 @@ func one(t *testing.T, seed uint64, tell bool) bool {
 		}
 		result, err := simtest.Play(t.Context(), scenario, options)
 		if err != nil || len(result.Violations) > 0 {
-			ok = false
 			t.Errorf("seed %d: %v %v", seed, err, result.Violations)
 		}
-		if tell || !ok && testing.Verbose() {
+		if tell {
 			t.Log(scenario.File(0, -1))
 			tellStory(t, result)
 		}
 	})
-	return ok
 }
 
 // tellStory prints what was written.
