@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/operator"
@@ -301,6 +302,9 @@ func (in *intent) opening(id segue.RolloutID, req operator.DeployRequest) []segu
 
 // replan answers a plan command: the fleet as it is, and a fresh plan from there.
 func (c *Controller) replan(ctx context.Context, name segue.ServiceName, command rollout.Command) []segue.Event {
+	if pause := time.Until(command.NotBefore); pause > 0 && wait(ctx, pause) != nil {
+		return nil
+	}
 	plan, fleet, err := c.planFor(ctx, name, command)
 	if ctx.Err() != nil {
 		return nil

@@ -156,6 +156,10 @@ func (c *Controller) carryStep(ctx context.Context, work job, monitor *monitor) 
 	case segue.StepHold, segue.StepUnhold:
 		return carry(c.hold)
 	case segue.StepObserve:
+		if monitor == nil {
+			return result{}, segue.Errorf(segue.KindUnavailable, "observe: the service's drivers cannot be opened").
+				WithHint("see the controller's log")
+		}
 		verdict, err := monitor.observe(ctx, c, work)
 		return result{verdict: verdict}, err
 	case segue.StepApprove:

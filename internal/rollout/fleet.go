@@ -182,6 +182,7 @@ func (m *machine) instance(event segue.Event) {
 	crashed := event.Kind == segue.EventInstanceDown && m.crashed(i, event.Instance)
 	m.change(i, func(slot *segue.Slot) { report(slot, event) })
 	if !crashed {
+		m.lostOnTheWayBack(event)
 		return
 	}
 	m.Crashes++
@@ -193,6 +194,22 @@ func (m *machine) instance(event segue.Event) {
 		failure.Kind, failure.Hint = event.Failure.Kind, event.Failure.Hint
 	}
 	m.gate(failure)
+}
+
+// lostOnTheWayBack plans afresh when an instance dies on the way back that no step of the plan will wait for: others may not be spared before
+// it is back, and somebody has to wait for it, or to give it up.
+func (m *machine) lostOnTheWayBack(event segue.Event) {
+	if event.Kind != segue.EventInstanceDown || m.Goal != segue.GoalBack || m.Planning || m.Turn != TurnNone {
+		return
+	}
+	for i, step := range m.Plan.Steps {
+		if status := m.Steps[i].Status; step.Server == event.Server && (status == StepWaiting || status == StepRunning) {
+			return
+		}
+	}
+	if m.index.left > 1 {
+		m.Turn = TurnAfterGroups
+	}
 }
 
 // crashed says whether the death of an instance counts against the candidate: it was ready and nobody was ending it.

@@ -23,9 +23,10 @@ type index struct {
 	// watching counts those of the running steps that change nothing (observe, approve); approving the latter.
 	watching  int
 	approving int
-	// left counts the steps that are not over.
-	left  int
-	begun map[string]bool
+	// left counts the steps that are not over, failed those that were given up.
+	left   int
+	failed int
+	begun  map[string]bool
 	// stops are the instances that the plan stops later on.
 	stops map[segue.InstanceID]bool
 
@@ -54,7 +55,7 @@ func (s *State) indexPlan() {
 	x.pending = make([]int32, len(steps))
 	x.nextAt = make([]int32, len(steps)+1)
 	x.running, x.begun, x.stops = map[int]struct{}{}, map[string]bool{}, map[segue.InstanceID]bool{}
-	x.open, x.left, x.watching, x.approving = nil, 0, 0, 0
+	x.open, x.left, x.failed, x.watching, x.approving = nil, 0, 0, 0, 0
 	edges := 0
 	for _, step := range steps {
 		for _, before := range step.After {
@@ -101,7 +102,9 @@ func (s *State) indexStep(i int, step segue.Step) {
 		if step.Kind == segue.StepStop {
 			x.stops[step.Instance] = true
 		}
-	case StepDone, StepFailed, StepSkipped:
+	case StepFailed:
+		x.failed++
+	case StepDone, StepSkipped:
 	}
 	if s.Steps[i].Attempt > 0 && step.Group != "" {
 		x.begun[step.Group] = true

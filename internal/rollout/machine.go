@@ -118,7 +118,7 @@ func (m *machine) settle() {
 		if m.Turn != TurnAfterSteps && m.handOut() {
 			continue
 		}
-		if !m.turn() && !m.complete() {
+		if !m.turn() && !m.complete() && !m.giveUpBlocked() {
 			break
 		}
 	}

@@ -165,6 +165,9 @@ func (m *machine) finish(i int, status StepStatus, release bool) {
 		delete(x.stops, step.Instance)
 	}
 	state.Status, state.Until, state.Waiting = status, m.at, ""
+	if status == StepFailed {
+		x.failed++
+	}
 	m.settleLeaving(step)
 	if !release {
 		return
@@ -235,6 +238,24 @@ func (m *machine) giveUp(failed int) {
 	m.Reason = stepReason(m.Plan.Steps[failed], *m.Steps[failed].Failure)
 	m.finish(failed, StepFailed, true)
 	m.skipBehind(failed)
+}
+
+// giveUpBlocked ends a way back that can go no further: a server was given up, and without it no other one can be spared. Nothing else is
+// under way that could change that; the end says who is where.
+func (m *machine) giveUpBlocked() bool {
+	if m.Plan.Goal != segue.GoalBack || m.Turn != TurnNone || m.index.failed == 0 || len(m.index.running) > 0 {
+		return false
+	}
+	given := false
+	for _, i := range slices.Clone(m.index.open) {
+		if why := m.Steps[i].Waiting; m.Steps[i].Status == StepWaiting && why != "" {
+			m.Steps[i].Failure = &segue.Failure{Kind: segue.KindRefused, Message: why}
+			m.finish(i, StepFailed, true)
+			m.skipBehind(i)
+			given = true
+		}
+	}
+	return given
 }
 
 // skipBehind skips the steps of the same server that come after one that was given up.

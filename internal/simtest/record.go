@@ -25,9 +25,10 @@ type record struct {
 	copies map[segue.InstanceID]*seen
 	ledger rollout.Ledger
 	plan   [2]int
-	closed map[segue.ReleaseName]bool
-	ends   []laws.End
-	beyond map[segue.ServerName]bool
+	// previous is the release that one may go back to.
+	previous segue.ReleaseName
+	ends     []laws.End
+	beyond   map[segue.ServerName]bool
 }
 
 // seen is an instance as the record knows it.
@@ -43,7 +44,7 @@ type seen struct {
 
 func newRecord(w *World, balanced bool) *record {
 	return &record{
-		world: w, balanced: balanced, copies: map[segue.InstanceID]*seen{}, closed: map[segue.ReleaseName]bool{},
+		world: w, balanced: balanced, copies: map[segue.InstanceID]*seen{},
 		beyond: map[segue.ServerName]bool{},
 	}
 }
@@ -252,8 +253,9 @@ func (r *record) end(service *rollout.ServiceLedger, state *rollout.State) {
 	}
 	r.ends = append(r.ends, end)
 	r.facts = append(r.facts, laws.Fact{Kind: laws.Ended, End: &end})
-	if state.Phase == segue.PhaseSucceeded && service.Previous.Name != "" {
-		r.facts = append(r.facts, laws.Fact{Kind: laws.Open, Release: service.Previous.Name})
+	if previous := service.Previous.Name; previous != r.previous {
+		r.facts = append(r.facts, laws.Fact{Kind: laws.Closed, Release: r.previous}, laws.Fact{Kind: laws.Open, Release: previous})
+		r.previous = previous
 	}
 }
 
