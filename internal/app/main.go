@@ -20,6 +20,10 @@ func Main(ctx context.Context, args []string, stdio Stdio) int {
 	return cli.Run(ctx, args, cli.Dependencies{
 		Stdio: stdio,
 		Connect: func(ctx context.Context, path string) (api.Controller, func(), error) {
+			if remote := os.Getenv("SEGUE_CONTROLLER"); remote != "" {
+				client := api.NewTCPClient(remote, os.Getenv("SEGUE_TOKEN"))
+				return client, client.Close, nil
+			}
 			state, err := OpenState(path)
 			if err != nil {
 				return nil, nil, err

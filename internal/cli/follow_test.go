@@ -9,7 +9,7 @@ import (
 )
 
 // tick lets a little virtual time pass.
-func (term *terminal) tick() { time.Sleep(50 * time.Millisecond) }
+func (term *terminal) tick() { <-time.After(50 * time.Millisecond) }
 
 func TestDeployAsksAndFollowsToTheEnd(t *testing.T) {
 	sit(t, func(term *terminal) {
@@ -134,7 +134,7 @@ func TestControllerDiesAndFollowingGoesOn(t *testing.T) {
 			term.shows("observing v2")
 			term.world.kill()
 			term.shows("connecting again")
-			time.Sleep(7 * time.Second)
+			<-time.After(7 * time.Second)
 			term.world.revive()
 			term.ends(0)
 			if !noTerminal {

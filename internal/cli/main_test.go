@@ -51,6 +51,8 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("TZ", "UTC")
 			env.Setenv("USER", "ana")
+			// The race detector waits a second at every exit otherwise; a script has dozens.
+			env.Setenv("GORACE", "atexit_sleep_ms=10")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"controller": startController, "exits": exits, "story": story},

@@ -54,6 +54,11 @@ func (s *service) suspect(b *backend) {
 	h.up, h.ejected, h.next = false, true, now.Add(h.pause)
 	s.log.Warn("backend taken out after failed requests", "backend", b.ID, "address", b.Address, "probe_in", h.pause)
 	s.publish()
+	s.wake()
+}
+
+// wake makes the watch look for what is due.
+func (s *service) wake() {
 	select {
 	case s.woken <- struct{}{}:
 	default:
@@ -99,8 +104,8 @@ func (s *service) wanted(b *backend) bool {
 	return b.rotation != segue.RotationDraining && (b.health.ejected || s.config.Health.Interval > 0)
 }
 
-// idleCheck is how long the watch sleeps at most, so that a changed configuration takes effect.
-const idleCheck = time.Second
+// idleCheck is how long the watch sleeps at most.
+const idleCheck = time.Minute
 
 func (s *service) untilDue(now time.Time) time.Duration {
 	s.mu.Lock()

@@ -87,7 +87,7 @@ func (p *Proxy) restore(ctx context.Context, name string) error {
 		_ = socket.Close()
 		return err
 	}
-	return p.start(name, stored, socket, certificate)
+	return p.start(name, stored, socket, certificate) //nolint:contextcheck // a service outlives the call that starts it
 }
 
 // start brings a service into being. It owns the socket, after an error too.
@@ -169,7 +169,7 @@ func (p *Proxy) configure(ctx context.Context, name string, config Config) error
 		return err
 	}
 	if !known {
-		return p.start(name, next, socket, certificate)
+		return p.start(name, next, socket, certificate) //nolint:contextcheck // a service outlives the request that asks for it
 	}
 	return p.reconfigure(p.services[name], old, next, socket, certificate) //nolint:contextcheck // a front outlives the request that asks for it
 }

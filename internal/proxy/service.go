@@ -38,7 +38,7 @@ type service struct {
 
 	endWatch context.CancelFunc // of the health watch
 
-	// woken tells the health watch that something was taken out; closed ends all waiting.
+	// woken tells the health watch that something has changed; closed ends all waiting.
 	woken  chan struct{}
 	closed chan struct{}
 
@@ -90,6 +90,7 @@ func (s *service) apply(stored storedService) {
 	}
 	s.backends = kept
 	s.publish()
+	s.wake()
 }
 
 // known finds a backend, among the removed ones too: one that comes back goes on with its counters.

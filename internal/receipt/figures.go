@@ -103,6 +103,9 @@ func (t *text) releases() []string {
 	}
 	var rows []string
 	for _, release := range t.r.Traffic.Releases {
+		if release.Requests == 0 && release.Release != t.r.From && release.Release != t.r.To {
+			continue // a backend of long ago that the balancer still lists
+		}
 		var classes []string
 		for _, class := range slices.Sorted(maps.Keys(release.Classes)) {
 			classes = append(classes, class+" "+count(release.Classes[class]))

@@ -58,7 +58,11 @@ func (d *workloadOf) Start(ctx context.Context, launch workload.Launch) (instanc
 
 // AwaitReady implements workload.Driver.
 func (d *workloadOf) AwaitReady(ctx context.Context, id segue.InstanceID) error {
-	return d.call(ctx, "AwaitReady", string(id), d.record.serverOf(id), func() error { return d.Driver.AwaitReady(ctx, id) })
+	return d.call(ctx, "AwaitReady", string(id), d.record.serverOf(id), func() error {
+		err := d.Driver.AwaitReady(ctx, id)
+		d.record.looked()
+		return err
+	})
 }
 
 // Probe implements workload.Driver.

@@ -105,7 +105,15 @@ func (r *record) instance(kind laws.FactKind, id segue.InstanceID) {
 		s.drainedAt, s.quiet = time.Time{}, false
 	default:
 	}
+	r.refresh()
 	r.add(kind, s)
+}
+
+// looked looks what is ready by now.
+func (r *record) looked() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refresh()
 }
 
 // leaving records that an instance is being taken out.
@@ -190,12 +198,21 @@ func (r *record) dead(s *seen) {
 	}
 }
 
-// buried says that the instance that is taken out is not ready: whoever takes it out takes nothing away.
+// buried says that the instance that is taken out is not ready, or that the journal has it so: who decides it takes nothing away.
 func (r *record) buried(s *seen) {
-	if s.ready && !s.died.IsZero() {
+	if s.ready && (!s.died.IsZero() || r.knownDown(s.instance)) {
 		s.ready = false
 		r.add(laws.Unready, s)
 	}
+}
+
+func (r *record) knownDown(instance segue.Instance) bool {
+	service := r.ledger.Services["web"]
+	if service == nil || service.Open == nil {
+		return false
+	}
+	slot, _ := service.Open.Slot(instance.Server)
+	return slot.Instance.ID == instance.ID && !slot.Ready || slot.Beside != nil && slot.Beside.Instance.ID == instance.ID && !slot.Beside.Ready
 }
 
 // removed records that a release's files are gone.
@@ -203,9 +220,6 @@ func (r *record) removed(release segue.ReleaseName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.refresh()
-	if service := r.ledger.Services["web"]; service != nil && service.Previous.Name == release && !time.Now().Before(service.PreviousUntil) {
-		r.facts = append(r.facts, laws.Fact{Kind: laws.Closed, Release: release})
-	}
 	r.facts = append(r.facts, laws.Fact{Kind: laws.Removed, Release: release})
 }
 
@@ -217,6 +231,9 @@ func (r *record) written(entry segue.Entry) {
 	var before *rollout.State
 	if service := r.ledger.Services["web"]; service != nil {
 		before = service.Open
+		if retired := entry.Event.Release; entry.Event.Kind == segue.EventReleaseRetired && !entry.At.Before(service.PreviousUntil) {
+			r.facts = append(r.facts, laws.Fact{Kind: laws.Closed, Release: retired.Name})
+		}
 	}
 	r.ledger, _ = r.ledger.Apply(entry)
 	service := r.ledger.Services["web"]

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/segue-deploy/segue"
 )
@@ -78,7 +79,7 @@ func action(step segue.Step) string {
 	}
 	line.WriteString(words(step))
 	if step.Within > 0 {
-		line.WriteString(", within " + step.Within.String())
+		line.WriteString(", within " + span(step.Within))
 	}
 	if step.Why != "" {
 		line.WriteString(" (" + step.Why + ")")
@@ -96,7 +97,7 @@ func words(step segue.Step) string {
 	case segue.StepAwaitReady:
 		return "await " + string(step.Instance) + " ready"
 	case segue.StepObserve:
-		return "observe " + string(step.Release) + " for " + step.For.String()
+		return "observe " + string(step.Release) + " for " + span(step.For)
 	case segue.StepApprove:
 		return "wait for approval"
 	case segue.StepFinalize:
@@ -112,6 +113,18 @@ func words(step segue.Step) string {
 	default:
 		return strings.TrimSpace(string(step.Kind) + " " + string(step.Instance))
 	}
+}
+
+// span writes a time without the units that are zero at its end: 24h, 1m30s.
+func span(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // afters names what a step waits for, unless that is just the step before it.

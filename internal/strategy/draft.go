@@ -47,21 +47,30 @@ func newDraft(request Request) (*draft, error) {
 
 // place matches the service's servers with the fleet's slots.
 func (d *draft) place() {
-	slots := make(map[segue.ServerName]segue.Slot, len(d.request.Fleet.Slots))
-	for _, slot := range d.request.Fleet.Slots {
-		slots[slot.Server.Name] = slot
+	slots := make(map[segue.ServerName]int, len(d.request.Fleet.Slots))
+	for i, slot := range d.request.Fleet.Slots {
+		slots[slot.Server.Name] = i
+	}
+	servers := d.request.Service.Servers
+	sizes := map[segue.PartitionName]int{}
+	for _, server := range servers {
+		sizes[server.Partition]++
 	}
 	at := map[segue.PartitionName]int{}
-	for _, server := range d.request.Service.Servers {
-		site := slots[server.Name]
+	d.sites = make([]segue.Slot, 0, len(servers))
+	for _, server := range servers {
+		var site segue.Slot
+		if i, known := slots[server.Name]; known {
+			site = d.request.Fleet.Slots[i]
+			delete(slots, server.Name)
+		}
 		site.Server = server
-		delete(slots, server.Name)
 		d.sites = append(d.sites, site)
 		i, known := at[server.Partition]
 		if !known {
 			i = len(d.partitions)
 			at[server.Partition] = i
-			d.partitions = append(d.partitions, nil)
+			d.partitions = append(d.partitions, make([]segue.Slot, 0, sizes[server.Partition]))
 		}
 		d.partitions[i] = append(d.partitions[i], site)
 	}
@@ -90,6 +99,18 @@ func (d *draft) checkScope() error {
 		}
 	}
 	return nil
+}
+
+// reserve makes room for a plan that brings every server to a release, at once: a plan that grows step by step is copied over and over.
+func (d *draft) reserve(release segue.ReleaseName) {
+	const perServer, beside = 5, 16
+	servers := len(d.leavers)
+	for _, site := range d.sites {
+		if d.task(site, release) != taskNone {
+			servers++
+		}
+	}
+	d.plan.Steps = make([]segue.Step, 0, perServer*servers+beside)
 }
 
 // add appends a step that runs after those given, and returns its number.

@@ -63,6 +63,7 @@ func (d *draft) forward() error {
 	if d.unchanged() {
 		return nil
 	}
+	d.reserve(d.request.Candidate.Name)
 	switch {
 	case d.request.Stable.Name == "":
 		d.firstDeploy()

@@ -43,6 +43,6 @@ func (d *draft) afterwards(finalize segue.StepID) segue.WayBack {
 	case window <= 0:
 		return segue.WayBack{From: finalize, How: "none", Closed: fmt.Sprintf("no rollback window is configured: %s may be removed at once", stable)}
 	default:
-		return segue.WayBack{From: finalize, How: fmt.Sprintf("rollback rolls %s out again; it is kept for %s", stable, window)}
+		return segue.WayBack{From: finalize, How: fmt.Sprintf("rollback rolls %s out again; it is kept for %s", stable, span(window))}
 	}
 }

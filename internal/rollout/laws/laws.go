@@ -92,11 +92,14 @@ func ContractLast(balanced bool, trace []Fact) []Violation {
 	})
 }
 
-// WayBack holds when a rollout that was given up ends with stable on every server, ready and in rotation, except where a fault is beyond mending
-// or where stable has died by itself.
+// WayBack holds when a rollout that was given up ends with stable on every server, ready and in rotation, except where a fault is beyond mending,
+// where stable has died by itself, or where, because of the first, no server more could be spared.
 func WayBack(balanced bool, trace []Fact) []Violation {
 	return walk("way back", balanced, trace, func(w *world, fact Fact) string {
 		if fact.Kind != Ended || fact.End.Goal != segue.GoalBack {
+			return ""
+		}
+		if len(w.beyond) > 0 && w.carrying() <= w.bound {
 			return ""
 		}
 		for _, server := range fact.End.Servers {
