@@ -22,7 +22,9 @@ type Fake struct {
 	epoch       int
 	configured  bool
 	backends    []*fakeBackend // in the order of adding
+	byID        map[segue.InstanceID]*fakeBackend
 	gone        []*fakeBackend
+	added       int
 	shares      map[segue.ReleaseName]float64
 	hold        time.Duration // 0: not holding
 	maintenance bool
@@ -35,6 +37,7 @@ type Fake struct {
 
 type fakeBackend struct {
 	balancer.Backend
+	number    int // in the order of adding
 	rotation  segue.Rotation
 	admitted  time.Time
 	slowStart time.Duration
@@ -45,11 +48,14 @@ type fakeBackend struct {
 	credit    float64 // what its share has brought it and it has not had yet, in requests
 }
 
-var _ balancer.Driver = (*Fake)(nil)
+var (
+	_ balancer.Driver = (*Fake)(nil)
+	_ balancer.Finder = (*Fake)(nil)
+)
 
 // NewFake makes a fake that takes its time from now.
 func NewFake(now func() time.Time) *Fake {
-	return &Fake{now: now, epoch: 1, unrouted: map[string]int64{}}
+	return &Fake{now: now, epoch: 1, byID: map[segue.InstanceID]*fakeBackend{}, unrouted: map[string]int64{}}
 }
 
 // Capabilities implements balancer.Driver: everything but mirrors.
@@ -73,19 +79,11 @@ func (f *Fake) change(ctx context.Context, do func() error) error {
 // on runs a change of a backend that must be known.
 func (f *Fake) on(ctx context.Context, id segue.InstanceID, do func(*fakeBackend) error) error {
 	return f.change(ctx, func() error {
-		if b := f.find(id); b != nil {
+		if b := f.byID[id]; b != nil {
 			return do(b)
 		}
 		return segue.Errorf(segue.KindNotFound, "the balancer has no backend %s", id)
 	})
-}
-
-func (f *Fake) find(id segue.InstanceID) *fakeBackend {
-	i := slices.IndexFunc(f.backends, func(b *fakeBackend) bool { return b.ID == id })
-	if i < 0 {
-		return nil
-	}
-	return f.backends[i]
 }
 
 // Configure implements balancer.Driver.
@@ -102,19 +100,20 @@ func (f *Fake) Configure(ctx context.Context) error {
 // Add implements balancer.Driver.
 func (f *Fake) Add(ctx context.Context, b balancer.Backend) error {
 	return f.change(ctx, func() error {
-		known := f.find(b.ID)
+		known := f.byID[b.ID]
 		switch {
 		case known != nil && known.Address != b.Address:
 			return segue.Errorf(segue.KindConflict, "backend %s is known with address %s, not %s", b.ID, known.Address, b.Address)
 		case known != nil:
 			return nil
 		}
-		back := &fakeBackend{Backend: b, rotation: segue.RotationOut}
+		f.added++
+		back := &fakeBackend{Backend: b, number: f.added, rotation: segue.RotationOut}
 		if i := slices.IndexFunc(f.gone, func(g *fakeBackend) bool { return g.Backend == b }); i >= 0 {
 			back.counters = f.gone[i].counters
 			f.gone = slices.Delete(f.gone, i, i+1)
 		}
-		f.backends = append(f.backends, back)
+		f.backends, f.byID[b.ID] = append(f.backends, back), back
 		return nil
 	})
 }
@@ -170,7 +169,7 @@ func (f *Fake) Settle(ctx context.Context, id segue.InstanceID) error {
 // Remove implements balancer.Driver.
 func (f *Fake) Remove(ctx context.Context, id segue.InstanceID) error {
 	return f.change(ctx, func() error {
-		b := f.find(id)
+		b := f.byID[id]
 		if b == nil {
 			return nil
 		}
@@ -179,7 +178,10 @@ func (f *Fake) Remove(ctx context.Context, id segue.InstanceID) error {
 		}
 		b.rotation = segue.RotationOut
 		f.gone = append(f.gone, b)
-		f.backends = slices.DeleteFunc(f.backends, func(b *fakeBackend) bool { return b.ID == id })
+		delete(f.byID, id)
+		if i, ok := slices.BinarySearchFunc(f.backends, b.number, func(b *fakeBackend, number int) int { return b.number - number }); ok {
+			f.backends = slices.Delete(f.backends, i, i+1)
+		}
 		return nil
 	})
 }
@@ -242,12 +244,25 @@ func (f *Fake) Snapshot(ctx context.Context) (s balancer.Snapshot, err error) {
 			Held: f.held, HeldNow: int64(len(f.parked)), HeldLongest: f.longest,
 			Unrouted: maps.Clone(f.unrouted), Failures: slices.Clone(f.failures),
 		}
-		for _, b := range slices.Concat(f.backends, f.gone) {
+		s.Backends = make([]balancer.BackendStatus, 0, len(f.backends)+len(f.gone))
+		for _, b := range f.backends {
+			s.Backends = append(s.Backends, b.status())
+		}
+		for _, b := range f.gone {
 			s.Backends = append(s.Backends, b.status())
 		}
 		return nil
 	})
 	return s, err
+}
+
+// Find implements balancer.Finder.
+func (f *Fake) Find(ctx context.Context, id segue.InstanceID) (status balancer.BackendStatus, err error) {
+	err = f.on(ctx, id, func(b *fakeBackend) error {
+		status = b.status()
+		return nil
+	})
+	return status, err
 }
 
 func (b *fakeBackend) status() balancer.BackendStatus {

@@ -81,7 +81,10 @@ type Faulty struct {
 	count map[string]int
 }
 
-var _ balancer.Driver = (*Faulty)(nil)
+var (
+	_ balancer.Driver = (*Faulty)(nil)
+	_ balancer.Finder = (*Faulty)(nil)
+)
 
 // NewFaulty wraps a driver.
 func NewFaulty(inner balancer.Driver, rules ...Rule) *Faulty {
@@ -199,6 +202,11 @@ func (f *Faulty) Maintenance(ctx context.Context, on bool, retryAfter time.Durat
 // Snapshot implements balancer.Driver.
 func (f *Faulty) Snapshot(ctx context.Context) (balancer.Snapshot, error) {
 	return ask(ctx, f, "Snapshot", "", func() (balancer.Snapshot, error) { return f.inner.Snapshot(ctx) })
+}
+
+// Find implements balancer.Finder, whether the wrapped driver does or not.
+func (f *Faulty) Find(ctx context.Context, id segue.InstanceID) (balancer.BackendStatus, error) {
+	return ask(ctx, f, "Find", id, func() (balancer.BackendStatus, error) { return balancer.Find(ctx, f.inner, id) })
 }
 
 // Close implements balancer.Driver; it never fails by a rule.

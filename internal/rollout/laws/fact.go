@@ -171,3 +171,14 @@ func (w *world) carrying() int {
 	}
 	return n
 }
+
+// carryingWithin counts the same without the servers whose faults are beyond mending: what runs there may be known to nobody.
+func (w *world) carryingWithin() int {
+	n := 0
+	for _, instance := range w.running {
+		if instance.serves(w.balanced) && !instance.leaving && !w.beyond[instance.Server] {
+			n++
+		}
+	}
+	return n
+}

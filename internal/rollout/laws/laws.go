@@ -99,7 +99,7 @@ func WayBack(balanced bool, trace []Fact) []Violation {
 		if fact.Kind != Ended || fact.End.Goal != segue.GoalBack {
 			return ""
 		}
-		if len(w.beyond) > 0 && w.carrying() <= w.bound {
+		if len(w.beyond) > 0 && w.carryingWithin() <= w.bound {
 			return ""
 		}
 		for _, server := range fact.End.Servers {
