@@ -141,7 +141,7 @@ func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, inst
 			break
 		}
 	}
-	instance.Restarts = c.restarts(ctx, driver, instance)
+	instance = c.asListed(ctx, driver, instance)
 	_ = c.decide(ctx, func(ledger *rollout.Ledger) ([]segue.Event, error) {
 		known, ok := ledger.Services[instance.Service]
 		if !ok {
@@ -153,6 +153,7 @@ func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, inst
 		}
 		event := segue.Event{
 			Kind: segue.EventInstanceUp, Service: instance.Service, Server: instance.Server, Instance: instance.ID, Restarts: instance.Restarts,
+			Outcome: &segue.Outcome{Address: instance.Address},
 		}
 		if known.Open != nil {
 			event.Rollout = known.Open.ID
@@ -161,18 +162,19 @@ func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, inst
 	})
 }
 
-// restarts asks how often an instance was started again by now, so that the same restart is not taken for another one later.
-func (c *Controller) restarts(ctx context.Context, driver workload.Driver, instance segue.Instance) int {
+// asListed gives an instance as its driver lists it now: how often it was started again, so that the same restart is not taken for another one
+// later, and where it serves.
+func (c *Controller) asListed(ctx context.Context, driver workload.Driver, instance segue.Instance) segue.Instance {
 	instances, err := driver.List(ctx)
 	if err != nil {
-		return instance.Restarts
+		return instance
 	}
 	for _, seen := range instances {
 		if seen.ID == instance.ID {
-			return seen.Restarts
+			return seen
 		}
 	}
-	return instance.Restarts
+	return instance
 }
 
 // reconcileLoop compares what runs with what should, at the start and then every so often.

@@ -65,6 +65,7 @@ func (p *Proxy) admin() http.Handler {
 	handle("PUT /v1/services/{service}", p.putService)
 	handle("DELETE /v1/services/{service}", p.deleteService)
 	handle("POST /v1/services/{service}/backends", p.postBackend)
+	handle("GET /v1/services/{service}/backends/{id}", p.getBackend)
 	handle("GET /v1/services/{service}/backends/{id}/in-flight", p.getInFlight)
 	handle("POST /v1/services/{service}/backends/{id}/admit", p.postAdmit)
 	handle("POST /v1/services/{service}/backends/{id}/drain", p.postDrain)

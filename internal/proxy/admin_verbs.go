@@ -57,6 +57,17 @@ func (p *Proxy) postBackend(r *http.Request) (any, error) {
 	return nil, p.add(nameOf(r), b)
 }
 
+func (p *Proxy) getBackend(r *http.Request) (any, error) {
+	s, err := p.service(nameOf(r))
+	if err != nil {
+		return nil, err
+	}
+	if status, known := s.status(backendOf(r)); known {
+		return status, nil
+	}
+	return nil, unknownBackend(s.name, backendOf(r))
+}
+
 func (p *Proxy) getInFlight(r *http.Request) (any, error) {
 	b, err := p.backend(nameOf(r), backendOf(r))
 	if err != nil {

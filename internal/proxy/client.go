@@ -92,6 +92,11 @@ func (c *Client) InFlight(ctx context.Context, service string, id segue.Instance
 	return n, c.call(ctx, http.MethodGet, path(service, "backends", string(id), "in-flight"), nil, &n)
 }
 
+// Backend reports one backend; KindNotFound when it is not known, or was removed.
+func (c *Client) Backend(ctx context.Context, service string, id segue.InstanceID) (b BackendStatus, err error) {
+	return b, c.call(ctx, http.MethodGet, path(service, "backends", string(id)), nil, &b)
+}
+
 // Settle closes the idle connections to a backend.
 func (c *Client) Settle(ctx context.Context, service string, id segue.InstanceID) error {
 	return c.call(ctx, http.MethodPost, path(service, "backends", string(id), "settle"), nil, nil)

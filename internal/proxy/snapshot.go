@@ -40,6 +40,18 @@ func (s *service) snapshot(epoch string, withFailures bool) Snapshot {
 	return snap
 }
 
+// status reports one backend that is registered.
+func (s *service) status(id segue.InstanceID) (BackendStatus, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.backends {
+		if b.ID == id {
+			return b.status(time.Now()), true
+		}
+	}
+	return BackendStatus{}, false
+}
+
 func (b *backend) status(now time.Time) BackendStatus {
 	rotation := b.rotation
 	if rotation == "" {

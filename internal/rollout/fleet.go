@@ -238,6 +238,9 @@ func report(slot *segue.Slot, event segue.Event) {
 	case event.Kind == segue.EventInstanceUp:
 		*ready, instance.State = true, segue.InstanceRunning
 		instance.Restarts = max(instance.Restarts, event.Restarts)
+		if event.Outcome != nil && event.Outcome.Address != "" {
+			instance.Address = event.Outcome.Address // it was brought back after a reboot, on another port
+		}
 	case event.Kind == segue.EventRotation:
 		*rotation = event.Rotation
 	}

@@ -23,7 +23,8 @@ type Fake struct {
 	configured  bool
 	backends    []*fakeBackend // in the order of adding
 	byID        map[segue.InstanceID]*fakeBackend
-	gone        []*fakeBackend
+	gone        []*fakeBackend // in the order of removal
+	goneByID    map[segue.InstanceID]*fakeBackend
 	added       int
 	shares      map[segue.ReleaseName]float64
 	hold        time.Duration // 0: not holding
@@ -55,7 +56,9 @@ var (
 
 // NewFake makes a fake that takes its time from now.
 func NewFake(now func() time.Time) *Fake {
-	return &Fake{now: now, epoch: 1, byID: map[segue.InstanceID]*fakeBackend{}, unrouted: map[string]int64{}}
+	return &Fake{
+		now: now, epoch: 1, byID: map[segue.InstanceID]*fakeBackend{}, goneByID: map[segue.InstanceID]*fakeBackend{}, unrouted: map[string]int64{},
+	}
 }
 
 // Capabilities implements balancer.Driver: everything but mirrors.
@@ -109,9 +112,10 @@ func (f *Fake) Add(ctx context.Context, b balancer.Backend) error {
 		}
 		f.added++
 		back := &fakeBackend{Backend: b, number: f.added, rotation: segue.RotationOut}
-		if i := slices.IndexFunc(f.gone, func(g *fakeBackend) bool { return g.Backend == b }); i >= 0 {
-			back.counters = f.gone[i].counters
-			f.gone = slices.Delete(f.gone, i, i+1)
+		if former := f.goneByID[b.ID]; former != nil && former.Backend == b {
+			back.counters = former.counters
+			f.gone = slices.DeleteFunc(f.gone, func(g *fakeBackend) bool { return g == former })
+			delete(f.goneByID, b.ID)
 		}
 		f.backends, f.byID[b.ID] = append(f.backends, back), back
 		return nil
@@ -177,7 +181,7 @@ func (f *Fake) Remove(ctx context.Context, id segue.InstanceID) error {
 			return segue.Errorf(segue.KindConflict, "backend %s is in rotation", id).WithHint("drain it first")
 		}
 		b.rotation = segue.RotationOut
-		f.gone = append(f.gone, b)
+		f.gone, f.goneByID[id] = append(f.gone, b), b
 		delete(f.byID, id)
 		if i, ok := slices.BinarySearchFunc(f.backends, b.number, func(b *fakeBackend, number int) int { return b.number - number }); ok {
 			f.backends = slices.Delete(f.backends, i, i+1)

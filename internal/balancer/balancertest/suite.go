@@ -50,6 +50,7 @@ func Suite(t *testing.T, open func(t *testing.T) World) {
 		"in-flight work is counted":               (*suite).inFlight,
 		"long connections are counted and closed": (*suite).long,
 		"removal": (*suite).removal,
+		"one backend can be found by itself":            (*suite).find,
 		"removed backends keep their counters listed":   (*suite).removedListed,
 		"shares decide where new users go":              (*suite).weigh,
 		"shares that are none are refused":              (*suite).weighInvalid,

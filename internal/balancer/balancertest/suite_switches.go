@@ -2,10 +2,12 @@ package balancertest
 
 import (
 	"maps"
+	"reflect"
 	"sync"
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/balancer"
 )
 
@@ -157,6 +159,42 @@ func (s *suite) cancelled() {
 	s.wantKind("Drain", s.Driver.Drain(ctx, b.ID), segue.KindCanceled)
 	_, err := s.Driver.Snapshot(ctx)
 	s.wantKind("Snapshot", err, segue.KindCanceled)
+}
+
+// find checks that a backend that is asked for alone is what the snapshot says.
+func (s *suite) find() {
+	ctx := s.Context()
+	_, err := balancer.Find(ctx, s.Driver, "nobody")
+	s.wantKind("Find", err, segue.KindNotFound)
+	other, b := s.in("one", "v1"), s.add("two", "v1")
+	want := func(rotation segue.Rotation) {
+		s.Helper()
+		got, err := balancer.Find(ctx, s.Driver, b.ID)
+		s.must(err)
+		if listed := s.status(b.ID); got.Rotation != rotation || !reflect.DeepEqual(got, listed) {
+			s.Errorf("found %+v, want %q; the snapshot has %+v", got, rotation, listed)
+		}
+	}
+	want(segue.RotationOut)
+	s.must(s.Driver.Admit(ctx, b.ID, 0))
+	want(segue.RotationIn)
+	s.eventually("a request on it", func() bool { return s.send() == b.ID })
+	s.eventually("it counted", func() bool { return s.status(b.ID).Counters.Requests > 0 })
+	want(segue.RotationIn)
+	s.must(s.Driver.Drain(ctx, b.ID))
+	want(segue.RotationDraining)
+	s.must(s.Driver.Remove(ctx, b.ID))
+	if _, finds := s.Driver.(balancer.Finder); finds {
+		_, err = balancer.Find(ctx, s.Driver, b.ID)
+		s.wantKind("Find after Remove", err, segue.KindNotFound)
+	}
+	got, err := balancer.Find(ctx, s.Driver, other.ID)
+	s.must(err)
+	if got.Backend != other {
+		s.Errorf("asked for %s, found %+v", other.ID, got)
+	}
+	_, err = balancer.Find(ended(ctx), s.Driver, other.ID)
+	s.wantKind("Find", err, segue.KindCanceled)
 }
 
 func (s *suite) concurrent() {

@@ -230,6 +230,7 @@ func (f *Fake) Restart() {
 	defer f.mu.Unlock()
 	f.epoch++
 	f.gone, f.failures, f.unrouted = nil, nil, map[string]int64{}
+	clear(f.goneByID)
 	f.held, f.longest = 0, 0
 	for _, r := range f.parked {
 		r.at <- ""

@@ -14,15 +14,19 @@ func convert(s proxy.Snapshot) balancer.Snapshot {
 		Backends: make([]balancer.BackendStatus, 0, len(s.Backends)),
 	}
 	for _, b := range s.Backends {
-		out.Backends = append(out.Backends, balancer.BackendStatus{
-			Backend:  balancer.Backend{ID: b.ID, Server: b.Server, Release: b.Release, Address: b.Address},
-			Rotation: b.Rotation, Healthy: b.Healthy,
-			InFlight: balancer.InFlight{Known: true, Requests: b.InFlight.Requests, Long: b.InFlight.Long},
-			Counters: balancer.Counters(b.Counters),
-		})
+		out.Backends = append(out.Backends, convertBackend(b))
 	}
 	for _, f := range s.Failures {
 		out.Failures = append(out.Failures, balancer.FailedRequest(f))
 	}
 	return out
+}
+
+func convertBackend(b proxy.BackendStatus) balancer.BackendStatus {
+	return balancer.BackendStatus{
+		Backend:  balancer.Backend{ID: b.ID, Server: b.Server, Release: b.Release, Address: b.Address},
+		Rotation: b.Rotation, Healthy: b.Healthy,
+		InFlight: balancer.InFlight{Known: true, Requests: b.InFlight.Requests, Long: b.InFlight.Long},
+		Counters: balancer.Counters(b.Counters),
+	}
 }

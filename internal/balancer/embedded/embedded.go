@@ -41,7 +41,10 @@ type Driver struct {
 	starting sync.Mutex
 }
 
-var _ balancer.Driver = (*Driver)(nil)
+var (
+	_ balancer.Driver = (*Driver)(nil)
+	_ balancer.Finder = (*Driver)(nil)
+)
 
 // startWithin is the default of Config.StartWithin; startPoll is the pause between two looks at a proxy that is coming up.
 const (
@@ -171,6 +174,16 @@ func (d *Driver) Snapshot(ctx context.Context) (balancer.Snapshot, error) {
 		return balancer.Snapshot{}, err
 	}
 	return convert(snap), nil
+}
+
+// Find implements balancer.Finder.
+func (d *Driver) Find(ctx context.Context, id segue.InstanceID) (status balancer.BackendStatus, err error) {
+	err = d.do(ctx, func() error {
+		found, err := d.client.Backend(ctx, d.service, id)
+		status = convertBackend(found)
+		return err
+	})
+	return status, err
 }
 
 func (d *Driver) snapshot(ctx context.Context) (snap proxy.Snapshot, err error) {
