@@ -9,13 +9,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/segue-deploy/segue"
+	nouns "github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/proxy"
 )
 
 // Programs are the programs that the proxy bench needs.
 type Programs struct {
-	Segue, Peer string
+	Segue, Peer, Backend string
 }
 
 // CPUs that the proxy and everything else are pinned to.
@@ -86,7 +86,8 @@ func startSegue(ctx context.Context, _ *Table, dir string, programs Programs, ba
 	return launch(ctx, "segue", address, proxyCPU, programs.Segue, "proxy", "--state", filepath.Dir(state))
 }
 
-func storeService(ctx context.Context, state, address, backend string) error {
+// storeService writes a service with its backends in rotation, by way of a proxy that runs for a moment.
+func storeService(ctx context.Context, state, address string, backends ...string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ready := make(chan struct{})
@@ -101,15 +102,17 @@ func storeService(ctx context.Context, state, address, backend string) error {
 	}
 	client := proxy.NewClient(proxy.SocketPath(state))
 	defer client.Close()
-	if err := client.Configure(ctx, "bench", proxy.Config{Listen: address}); err != nil {
+	if err := client.Configure(ctx, benchService, proxy.Config{Listen: address}); err != nil {
 		return err
 	}
-	b := proxy.Backend{ID: "b-1.v1.1", Server: segue.ServerName("b-1"), Release: "v1", Address: backend}
-	if err := client.Add(ctx, "bench", b); err != nil {
-		return err
-	}
-	if err := client.Admit(ctx, "bench", b.ID, 0); err != nil {
-		return err
+	for i, target := range backends {
+		b := proxy.Backend{ID: backendID(i), Server: nouns.ServerName(fmt.Sprintf("b-%d", i+1)), Release: "v1", Address: target}
+		if err := client.Add(ctx, benchService, b); err != nil {
+			return err
+		}
+		if err := client.Admit(ctx, benchService, b.ID, 0); err != nil {
+			return err
+		}
 	}
 	cancel()
 	return <-over
@@ -165,7 +168,16 @@ func startNginx(ctx context.Context, t *Table, dir string, _ Programs, backend s
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, "nginx.conf")
+	config, err := nginxConfig(dir, address, "server "+backend+";")
+	if err != nil {
+		return nil, err
+	}
+	return launch(ctx, "nginx", address, proxyCPU, program, "-c", config, "-p", dir)
+}
+
+// nginxConfig writes a configuration of one worker that proxies to an upstream, and gives its path.
+func nginxConfig(dir, address, upstream string) (string, error) {
+	path := filepath.Join(dir, "nginx.conf")
 	text := fmt.Sprintf(`daemon off;
 worker_processes 1;
 pid %[1]s/nginx.pid;
@@ -173,19 +185,19 @@ error_log %[1]s/nginx.log;
 events { worker_connections 4096; }
 http {
   access_log off;
-  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
+  client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/temp; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
   keepalive_requests 100000000;
-  upstream b { server %[3]s; keepalive 256; keepalive_requests 100000000; }
+  upstream b { %[3]s keepalive 256; keepalive_requests 100000000; }
   server {
     listen %[2]s;
     location / { proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Forwarded-For $remote_addr; }
   }
 }
-`, dir, address, backend)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return nil, err
+`, dir, address, upstream)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", fmt.Errorf("write configuration of nginx: %w", err)
 	}
-	return launch(ctx, "nginx", address, proxyCPU, program, "-c", config, "-p", dir)
+	return path, nil
 }
 
 // account is what one contestant came to over the rounds.

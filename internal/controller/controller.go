@@ -34,7 +34,9 @@ type Controller struct {
 	tasks    map[taskKey]*task
 	monitors map[segue.RolloutID]*monitor
 	watched  map[workload.Driver]bool
-	running  sync.WaitGroup
+	// repairs are closed when a repair of a server is over.
+	repairs map[repairKey]chan struct{}
+	running sync.WaitGroup
 }
 
 // New makes a controller; it does nothing until Run.
@@ -47,6 +49,7 @@ func New(options Options) *Controller {
 		ready:    make(chan struct{}),
 		stopped:  make(chan struct{}),
 		tasks:    map[taskKey]*task{},
+		repairs:  map[repairKey]chan struct{}{},
 		monitors: map[segue.RolloutID]*monitor{},
 		watched:  map[workload.Driver]bool{},
 		services: services{open: map[serviceKey]*service{}},

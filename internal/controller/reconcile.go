@@ -80,8 +80,8 @@ func (c *Controller) noticed(ctx context.Context, driver workload.Driver, instan
 		if !ok {
 			return nil, nil
 		}
-		slot, ok := known.Fleet.Slot(instance.Server)
-		if !ok || slot.Instance.ID != instance.ID || !slot.Ready || c.stepping(known, instance.ID) {
+		slot, ok := known.Slot(instance.Server)
+		if !ok || slot.Instance.ID != instance.ID || !slot.Ready || known.Working(instance.ID) {
 			return nil, nil
 		}
 		if instance.State == segue.InstanceRunning && instance.Restarts <= slot.Instance.Restarts {
@@ -93,23 +93,6 @@ func (c *Controller) noticed(ctx context.Context, driver workload.Driver, instan
 	if err == nil && down {
 		c.running.Go(func() { c.awaitBack(ctx, driver, instance) })
 	}
-}
-
-// stepping says whether a step that starts, awaits or stops this instance is under way: its ups and downs are that step's matter.
-func (c *Controller) stepping(known *rollout.ServiceLedger, id segue.InstanceID) bool {
-	if known.Open == nil {
-		return false
-	}
-	for i, step := range known.Open.Steps {
-		if step.Status != rollout.StepRunning || i >= len(known.Open.Plan.Steps) {
-			continue
-		}
-		planned := known.Open.Plan.Steps[i]
-		if planned.Instance == id && planned.Kind != segue.StepAdmit && planned.Kind != segue.StepDrain {
-			return true
-		}
-	}
-	return false
 }
 
 func downEvent(known *rollout.ServiceLedger, instance segue.Instance) segue.Event {
@@ -147,7 +130,7 @@ func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, inst
 		if !ok {
 			return nil, nil
 		}
-		slot, ok := known.Fleet.Slot(instance.Server)
+		slot, ok := known.Slot(instance.Server)
 		if !ok || slot.Instance.ID != instance.ID || slot.Ready {
 			return nil, nil
 		}
@@ -305,6 +288,11 @@ func (c *Controller) restoreRotation(ctx context.Context, s *service, slot segue
 	if backend, ok := backends[slot.Instance.ID]; ok && backend.Rotation == segue.RotationIn && backend.Address == instance.Address {
 		return nil
 	}
+	release, ok := c.claim(ctx, s.name, slot)
+	if !ok {
+		return nil
+	}
+	defer release()
 	c.log.InfoContext(ctx, "put backend back", "server", slot.Server.Name, "instance", slot.Instance.ID)
 	slot.Instance.Address = instance.Address
 	_, err := c.admit(ctx, job{step: segue.Step{
@@ -318,9 +306,11 @@ func (c *Controller) restoreRotation(ctx context.Context, s *service, slot segue
 func (c *Controller) reportStrays(ctx context.Context, s *service, running map[segue.InstanceID]segue.Instance) error {
 	var strange bool
 	err := c.look(ctx, func(ledger *rollout.Ledger, _ int64) {
-		known, ok := ledger.Services[s.name]
-		for id := range running {
-			strange = strange || ok && !known.Knows(id)
+		if known, ok := ledger.Services[s.name]; ok {
+			instances := known.Instances()
+			for id := range running {
+				strange = strange || !instances[id]
+			}
 		}
 	})
 	if err != nil || !strange {
@@ -336,8 +326,9 @@ func (c *Controller) reportStrays(ctx context.Context, s *service, running map[s
 			return nil, nil
 		}
 		var events []segue.Event
+		instances := known.Instances()
 		for _, instance := range again {
-			if _, both := running[instance.ID]; !both || !instance.State.Alive() || known.Knows(instance.ID) {
+			if _, both := running[instance.ID]; !both || !instance.State.Alive() || instances[instance.ID] {
 				continue
 			}
 			event := segue.Event{Kind: segue.EventStray, Service: s.name, Server: instance.Server, Instance: instance.ID}

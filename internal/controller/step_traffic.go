@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
 )
 
 // retryAfter is what the maintenance page tells clients.
@@ -55,14 +56,12 @@ func (c *Controller) readdress(ctx context.Context, job job, address string) err
 }
 
 func (j job) confirmIn(ctx context.Context) error {
-	snapshot, err := j.service.balancer.Snapshot(ctx)
-	if err != nil {
+	backend, err := balancer.Find(ctx, j.service.balancer, j.step.Instance)
+	switch {
+	case err != nil && segue.KindOf(err) != segue.KindNotFound:
 		return fmt.Errorf("confirm rotation of %s: %w", j.step.Server, err)
-	}
-	for _, backend := range snapshot.Backends {
-		if backend.ID == j.step.Instance && backend.Rotation == segue.RotationIn {
-			return nil
-		}
+	case err == nil && backend.Rotation == segue.RotationIn:
+		return nil
 	}
 	return segue.Errorf(segue.KindUnavailable, "admit backend %s: the balancer does not show it in rotation", j.step.Server)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/rollout"
 	"github.com/segue-deploy/segue/internal/workload"
 )
@@ -97,20 +98,21 @@ func (c *Controller) guardStop(ctx context.Context, job job) error {
 	if job.service.balancer == nil {
 		return nil
 	}
-	snapshot, err := job.service.balancer.Snapshot(ctx)
-	if err != nil {
+	backend, err := balancer.Find(ctx, job.service.balancer, job.step.Instance)
+	switch {
+	case err != nil && segue.KindOf(err) == segue.KindNotFound:
+		return nil
+	case err != nil:
 		return fmt.Errorf("ask balancer before stopping %s: %w", job.step.Server, err)
+	// A stop that is tried again may have failed in the middle of such a drain.
+	case backend.Rotation != segue.RotationIn && job.Attempt <= 1:
+		return nil
 	}
-	for _, backend := range snapshot.Backends {
-		if backend.ID == job.step.Instance && backend.Rotation == segue.RotationIn {
-			c.log.WarnContext(ctx, "drained instance was in rotation again", "instance", job.step.Instance, "server", job.step.Server)
-			again := job
-			again.step.Within = job.settings.Timing.Drain
-			_, err := c.drain(ctx, again)
-			return err
-		}
-	}
-	return nil
+	c.log.WarnContext(ctx, "drain once more before the stop", "rotation", backend.Rotation, "attempt", job.Attempt, "instance", job.step.Instance, "server", job.step.Server)
+	again := job
+	again.step.Within = job.settings.Timing.Drain
+	_, err = c.drain(ctx, again)
+	return err
 }
 
 // job is a command with all that is needed to carry it out.

@@ -95,7 +95,17 @@ func (c *Controller) prepare(command rollout.Command) (segue.ServiceName, func(c
 		service: opened, release: release, slot: slot,
 	}
 	monitor := c.monitors[command.Rollout]
-	return work.name, func(ctx context.Context) []segue.Event { return c.carry(ctx, work, monitor) }, nil
+	repair := c.repairs[repairKey{service: work.name, server: command.Step.Server}]
+	return work.name, func(ctx context.Context) []segue.Event {
+		if repair != nil {
+			select {
+			case <-repair:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		return c.carry(ctx, work, monitor)
+	}, nil
 }
 
 // carry waits until the attempt may begin, carries the step out and says how it went.

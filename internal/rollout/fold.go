@@ -285,13 +285,7 @@ func enrolled(servers []segue.Server, event segue.Event) []segue.Server {
 
 // observe takes what happens to an instance while no rollout is open.
 func (s *ServiceLedger) observe(event segue.Event) {
-	if s.slots == nil {
-		s.slots = make(map[segue.ServerName]int, len(s.Fleet.Slots))
-		for i, slot := range s.Fleet.Slots {
-			s.slots[slot.Server.Name] = i
-		}
-	}
-	if i, ok := s.slots[event.Server]; ok {
+	if i, ok := s.place(event.Server); ok {
 		report(&s.Fleet.Slots[i], event)
 	}
 }

@@ -85,7 +85,7 @@ func batchName(batch int) string {
 
 // park puts a running step back among the waiting ones.
 func (m *machine) park(i int, why string) {
-	m.index.rest(i, m.Plan.Steps[i].Kind)
+	m.index.rest(i, m.Plan.Steps[i])
 	m.Steps[i].Status, m.Steps[i].Waiting = StepWaiting, why
 	m.index.open = with(m.index.open, i)
 }

@@ -20,6 +20,8 @@ type index struct {
 	// open lists, in order, the waiting steps with nothing before them; running those that were handed out.
 	open    []int
 	running map[int]struct{}
+	// working counts, per instance, the running steps that start, await or stop it.
+	working map[segue.InstanceID]int
 	// watching counts those of the running steps that change nothing (observe, approve); approving the latter.
 	watching  int
 	approving int
@@ -55,6 +57,7 @@ func (s *State) indexPlan() {
 	x.pending = make([]int32, len(steps))
 	x.nextAt = make([]int32, len(steps)+1)
 	x.running, x.begun, x.stops = map[int]struct{}{}, map[string]bool{}, map[segue.InstanceID]bool{}
+	x.working = map[segue.InstanceID]int{}
 	x.open, x.left, x.failed, x.watching, x.approving = nil, 0, 0, 0, 0
 	edges := 0
 	for _, step := range steps {
@@ -98,7 +101,7 @@ func (s *State) indexStep(i int, step segue.Step) {
 		}
 	case StepRunning:
 		x.left++
-		x.run(i, step.Kind)
+		x.run(i, step)
 		if step.Kind == segue.StepStop {
 			x.stops[step.Instance] = true
 		}
@@ -118,24 +121,29 @@ func satisfied(plan segue.Plan, step StepState) bool {
 }
 
 // run counts a step in as running, rest counts it out again.
-func (x *index) run(i int, kind segue.StepKind) {
+func (x *index) run(i int, step segue.Step) {
 	x.running[i] = struct{}{}
-	x.tell(kind, +1)
+	x.tell(step, +1)
 }
 
-func (x *index) rest(i int, kind segue.StepKind) {
+func (x *index) rest(i int, step segue.Step) {
 	if _, running := x.running[i]; running {
 		delete(x.running, i)
-		x.tell(kind, -1)
+		x.tell(step, -1)
 	}
 }
 
-func (x *index) tell(kind segue.StepKind, sign int) {
-	if watching(kind) {
+func (x *index) tell(step segue.Step, sign int) {
+	if watching(step.Kind) {
 		x.watching += sign
 	}
-	if kind == segue.StepApprove {
+	if step.Kind == segue.StepApprove {
 		x.approving += sign
+	}
+	if step.Instance != "" && step.Kind != segue.StepAdmit && step.Kind != segue.StepDrain {
+		if x.working[step.Instance] += sign; x.working[step.Instance] == 0 {
+			delete(x.working, step.Instance)
+		}
 	}
 }
 

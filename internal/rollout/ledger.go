@@ -153,14 +153,47 @@ func (s *ServiceLedger) Busy() map[segue.ServerName]bool {
 	return busy
 }
 
-// Knows says whether an instance is one that the journal tells of: in charge, beside, or reported as a stray already.
-func (s *ServiceLedger) Knows(id segue.InstanceID) bool {
-	is := func(stray segue.Instance) bool { return stray.ID == id }
-	for i := range s.Fleet.Slots {
-		slot := &s.Fleet.Slots[i]
-		if instance, _, _ := occupant(slot, id); instance != nil || slices.ContainsFunc(slot.Strays, is) {
-			return true
+// Slot finds a server's slot, at the same cost in a fleet of any size.
+func (s *ServiceLedger) Slot(name segue.ServerName) (segue.Slot, bool) {
+	if s.Open != nil {
+		return s.Open.Slot(name)
+	}
+	if i, ok := s.place(name); ok {
+		return s.Fleet.Slots[i], true
+	}
+	return segue.Slot{}, false
+}
+
+// place finds a server's place in the fleet while no rollout is open.
+func (s *ServiceLedger) place(name segue.ServerName) (int, bool) {
+	if s.slots == nil {
+		s.slots = make(map[segue.ServerName]int, len(s.Fleet.Slots))
+		for i, slot := range s.Fleet.Slots {
+			s.slots[slot.Server.Name] = i
 		}
 	}
-	return false
+	i, ok := s.slots[name]
+	return i, ok
+}
+
+// Working says whether a step that starts, awaits or stops an instance is under way: its ups and downs are that step's matter.
+func (s *ServiceLedger) Working(id segue.InstanceID) bool {
+	return s.Open != nil && s.Open.ensure().working[id] > 0
+}
+
+// Instances gives those that the journal tells of: in charge, beside, or reported as strays already.
+func (s *ServiceLedger) Instances() map[segue.InstanceID]bool {
+	instances := make(map[segue.InstanceID]bool, len(s.Fleet.Slots))
+	for i := range s.Fleet.Slots {
+		slot := &s.Fleet.Slots[i]
+		instances[slot.Instance.ID] = true
+		if slot.Beside != nil {
+			instances[slot.Beside.Instance.ID] = true
+		}
+		for _, stray := range slot.Strays {
+			instances[stray.ID] = true
+		}
+	}
+	delete(instances, "")
+	return instances
 }

@@ -119,7 +119,7 @@ func (m *machine) hand(i int) bool {
 		state.Since, m.BakeSince = m.BakeSince, time.Time{}
 	}
 	m.index.open = without(m.index.open, i)
-	m.index.run(i, step.Kind)
+	m.index.run(i, step)
 	if step.Group != "" {
 		m.index.begun[step.Group] = true
 	}
@@ -159,7 +159,7 @@ func (m *machine) finish(i int, status StepStatus, release bool) {
 	if state.Status == StepWaiting {
 		x.open = without(x.open, i)
 	}
-	x.rest(i, step.Kind)
+	x.rest(i, step)
 	x.left--
 	if step.Kind == segue.StepStop {
 		delete(x.stops, step.Instance)

@@ -19,11 +19,11 @@ func (p *play) act(ctx context.Context, act Act) {
 			p.order(ctx, open.id, act.Order)
 		}
 	case "crash":
-		if id, ok := p.runs(server); ok {
+		if id, ok := p.runs(ctx, server); ok {
 			p.servers.Crash(id)
 		}
 	case "sicken":
-		p.sicken(server, act.For)
+		p.sicken(ctx, server, act.For)
 	case "stray":
 		p.stray(server)
 	case "outage":
@@ -58,8 +58,8 @@ func (p *play) rolled() segue.ReleaseName {
 }
 
 // runs finds what runs on a server.
-func (p *play) runs(server segue.ServerName) (segue.InstanceID, bool) {
-	instances, err := p.servers.List(context.Background())
+func (p *play) runs(ctx context.Context, server segue.ServerName) (segue.InstanceID, bool) {
+	instances, err := p.servers.List(ctx)
 	if err != nil {
 		return "", false
 	}
@@ -72,8 +72,8 @@ func (p *play) runs(server segue.ServerName) (segue.InstanceID, bool) {
 }
 
 // sicken makes an instance unready for a time.
-func (p *play) sicken(server segue.ServerName, most time.Duration) {
-	if id, ok := p.runs(server); ok && p.servers.Sicken(id, true) {
+func (p *play) sicken(ctx context.Context, server segue.ServerName, most time.Duration) {
+	if id, ok := p.runs(ctx, server); ok && p.servers.Sicken(id, true) {
 		time.AfterFunc(most, func() { p.servers.Sicken(id, false) })
 	}
 }

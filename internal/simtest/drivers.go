@@ -46,7 +46,7 @@ func (d *workloadOf) Start(ctx context.Context, launch workload.Launch) (instanc
 	err = d.call(ctx, "Start", string(launch.ID), launch.Server, func() (err error) {
 		instance, err = d.Driver.Start(ctx, launch)
 		if err == nil {
-			d.record.started(instance, false)
+			d.record.started(d.pretend(instance), false)
 		}
 		return err
 	})
@@ -54,6 +54,17 @@ func (d *workloadOf) Start(ctx context.Context, launch workload.Launch) (instanc
 		return segue.Instance{}, err
 	}
 	return instance, nil
+}
+
+// pretend is what the record sees of a started instance, where the options want a break.
+func (w *World) pretend(instance segue.Instance) segue.Instance {
+	if w.options.RetireEarly && instance.Release == "v2" {
+		w.record.removed("v1")
+	}
+	if w.options.Lie == "Start" && instance.Release == "v2" && instance.Server == "web-2" {
+		instance.Release = "v9"
+	}
+	return instance
 }
 
 // AwaitReady implements workload.Driver.
@@ -72,8 +83,9 @@ func (d *workloadOf) Probe(ctx context.Context, id segue.InstanceID) error {
 
 // Stop implements workload.Driver.
 func (d *workloadOf) Stop(ctx context.Context, id segue.InstanceID) error {
+	down := d.record.knownDown(id)
 	return d.call(ctx, "Stop", string(id), d.record.serverOf(id), func() error {
-		d.record.stopping(id)
+		d.record.stopping(id, down)
 		return d.Driver.Stop(ctx, id)
 	})
 }
@@ -139,8 +151,9 @@ func (d *balancerOf) Admit(ctx context.Context, id segue.InstanceID, slowStart t
 
 // Drain implements balancer.Driver.
 func (d *balancerOf) Drain(ctx context.Context, id segue.InstanceID) error {
+	down := d.record.knownDown(id)
 	return d.on(ctx, "Drain", id, func() error {
-		d.record.leaving(id)
+		d.record.leaving(id, down)
 		err := d.Driver.Drain(ctx, id)
 		switch {
 		case err == nil:

@@ -32,6 +32,8 @@ const (
 	tick = 200 * time.Millisecond
 	// calmAfter is when the disturbance ends.
 	calmAfter = 60 * time.Second
+	// settled is how long a controller gets, at the end, to put right what it can.
+	settled = 40 * time.Second
 	// patience is how long a rollout may take to come to its end once all is calm; retries on the way back take minutes.
 	patience = 30 * time.Minute
 )
@@ -45,9 +47,15 @@ func Play(ctx context.Context, scenario Scenario, options Options) (Result, erro
 	p := &play{World: w, began: time.Now()}
 	w.life = w.begin(ctx)
 	err := p.run(ctx)
+	if err == nil {
+		p.disturb(false)
+		pass(ctx, settled)
+		p.mourn(ctx)
+		p.record.drift(ctx, w.balancer)
+	}
 	w.life.kill()
-	<-w.life.ended
-	p.stopServers()
+	w.life.bury()
+	p.stopServers(context.WithoutCancel(ctx))
 	result := w.result(ctx)
 	result.Kills = p.deaths
 	return result, err
@@ -122,19 +130,19 @@ func (p *play) mourn(ctx context.Context) {
 		return
 	}
 	p.deaths++
-	<-p.life.ended
+	p.life.bury()
 	pass(ctx, 300*time.Millisecond)
-	p.forget()
+	p.forget(ctx)
 	p.life = p.begin(ctx)
 }
 
 // forget loses entries between two lives, where the options want that.
-func (p *play) forget() {
+func (p *play) forget(ctx context.Context) {
 	if p.options.Lose == nil {
 		return
 	}
 	kept := p.journal.Clone(0)
-	for entry, err := range p.journal.Entries(context.Background(), 1) {
+	for entry, err := range p.journal.Entries(ctx, 1) {
 		if err != nil || p.options.Lose(entry) {
 			break
 		}
@@ -142,7 +150,7 @@ func (p *play) forget() {
 	}
 	_ = p.journal.Close()
 	p.journal = kept
-	p.record.reread(kept)
+	p.record.reread(ctx, kept)
 }
 
 func (p *play) disturb(on bool) {
@@ -235,14 +243,14 @@ func (p *play) steer(ctx context.Context, open *openRollout) {
 }
 
 // stopServers lets no timer of the fakes outlive the play.
-func (p *play) stopServers() {
-	instances, _ := p.servers.List(context.Background())
+func (p *play) stopServers(ctx context.Context) {
+	instances, _ := p.servers.List(ctx)
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
 	for _, instance := range instances {
-		ended, cancel := context.WithCancel(context.Background())
-		cancel()
 		_ = p.servers.Stop(ended, instance.ID)
 	}
-	pass(context.Background(), time.Minute)
+	pass(ctx, time.Minute)
 	_ = p.servers.Close()
 }
 
@@ -285,10 +293,10 @@ func (w *World) result(ctx context.Context) Result {
 		if err != nil {
 			break
 		}
-		result.Facts = append(result.Facts, laws.Fact{Kind: laws.Found, Index: entry.Index})
+		result.Facts = append(result.Facts, laws.Fact{Kind: laws.Found, Index: entry.Index, Sum: sum(entry)})
 		result.Journal = append(result.Journal, entry)
 	}
 	result.Entries = int64(len(result.Journal))
-	result.Violations = laws.Check(!w.scenario.Worker, result.Facts)
+	result.Violations = append(laws.Check(!w.scenario.Worker, result.Facts), w.record.drifts...)
 	return result
 }

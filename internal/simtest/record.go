@@ -2,10 +2,15 @@ package simtest
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/journal/memory"
 	"github.com/segue-deploy/segue/internal/rollout"
 	"github.com/segue-deploy/segue/internal/rollout/laws"
@@ -17,8 +22,9 @@ const grace = 30 * time.Second
 // record keeps the facts. It reads the world itself, not what a controller believes of it; the ledger that it folds tells it what was
 // decided and how rollouts ended.
 type record struct {
-	world    *World
-	balanced bool
+	// ask lists what runs, and says of each whether it is ready.
+	ask   func() map[segue.InstanceID]bool
+	quiet func(segue.InstanceID) bool
 
 	mu     sync.Mutex
 	facts  []laws.Fact
@@ -29,6 +35,7 @@ type record struct {
 	previous segue.ReleaseName
 	ends     []laws.End
 	beyond   map[segue.ServerName]bool
+	drifts   []laws.Violation
 }
 
 // seen is an instance as the record knows it.
@@ -42,9 +49,9 @@ type seen struct {
 	stopping  bool
 }
 
-func newRecord(w *World, balanced bool) *record {
+func newRecord(w *World) *record {
 	return &record{
-		world: w, balanced: balanced, copies: map[segue.InstanceID]*seen{},
+		ask: w.running, quiet: w.isQuiet, copies: map[segue.InstanceID]*seen{},
 		beyond: map[segue.ServerName]bool{},
 	}
 }
@@ -116,19 +123,19 @@ func (r *record) looked() {
 	r.refresh()
 }
 
-// leaving records that an instance is being taken out.
-func (r *record) leaving(id segue.InstanceID) {
+// leaving records that an instance is being taken out; down says whether it was known not to be ready when that was decided.
+func (r *record) leaving(id segue.InstanceID, down bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.refresh()
 	if s := r.copies[id]; s != nil {
-		r.buried(s)
+		r.buried(s, down)
 		r.add(laws.Leaving, s)
 	}
 }
 
 // stopping records that an instance was told to end, after what is true of its drain.
-func (r *record) stopping(id segue.InstanceID) {
+func (r *record) stopping(id segue.InstanceID, down bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.refresh()
@@ -137,8 +144,8 @@ func (r *record) stopping(id segue.InstanceID) {
 		return
 	}
 	s.stopping = true
-	r.buried(s)
-	if !s.drainedAt.IsZero() && (r.world.isQuiet(id) || time.Since(s.drainedAt) >= r.drainWithin()) {
+	r.buried(s, down)
+	if !s.drainedAt.IsZero() && (r.quiet(id) || time.Since(s.drainedAt) >= r.drainWithin()) {
 		r.add(laws.Quiet, s)
 	}
 	r.add(laws.Stopping, s)
@@ -153,29 +160,23 @@ func (r *record) drainWithin() time.Duration {
 
 // refresh looks what is ready and what is gone by now. A death counts once it could have been noticed.
 func (r *record) refresh() {
-	instances, err := r.world.servers.List(context.Background())
-	if err != nil {
-		return
-	}
-	there := map[segue.InstanceID]bool{}
-	for _, instance := range instances {
-		there[instance.ID] = true
-		s := r.copies[instance.ID]
-		if s == nil {
-			continue
-		}
-		if r.world.servers.Probe(context.Background(), instance.ID) == nil {
+	there := r.ask()
+	for id, ready := range there {
+		s := r.copies[id]
+		switch {
+		case s == nil:
+		case !ready:
+			r.dead(s)
+		default:
 			s.died = time.Time{}
 			if !s.ready {
 				s.ready = true
 				r.add(laws.Ready, s)
 			}
-			continue
 		}
-		r.dead(s)
 	}
 	for id, s := range r.copies {
-		if !there[id] {
+		if _, is := there[id]; !is {
 			if s.stopping {
 				r.add(laws.Stopped, s)
 				delete(r.copies, id)
@@ -198,21 +199,24 @@ func (r *record) dead(s *seen) {
 	}
 }
 
-// buried says that the instance that is taken out is not ready, or that the journal has it so: who decides it takes nothing away.
-func (r *record) buried(s *seen) {
-	if s.ready && (!s.died.IsZero() || r.knownDown(s.instance)) {
+// buried says that the instance that is taken out is not ready, or was down by the journal when that was decided: it takes nothing away.
+func (r *record) buried(s *seen, down bool) {
+	if s.ready && (!s.died.IsZero() || down) {
 		s.ready = false
 		r.add(laws.Unready, s)
 	}
 }
 
-func (r *record) knownDown(instance segue.Instance) bool {
-	service := r.ledger.Services["web"]
-	if service == nil || service.Open == nil {
+// knownDown says whether an instance is not ready by the journal.
+func (r *record) knownDown(id segue.InstanceID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s, service := r.copies[id], r.ledger.Services["web"]
+	if s == nil || service == nil || service.Open == nil {
 		return false
 	}
-	slot, _ := service.Open.Slot(instance.Server)
-	return slot.Instance.ID == instance.ID && !slot.Ready || slot.Beside != nil && slot.Beside.Instance.ID == instance.ID && !slot.Beside.Ready
+	slot, _ := service.Open.Slot(s.instance.Server)
+	return slot.Instance.ID == id && !slot.Ready || slot.Beside != nil && slot.Beside.Instance.ID == id && !slot.Beside.Ready
 }
 
 // removed records that a release's files are gone.
@@ -227,7 +231,7 @@ func (r *record) removed(release segue.ReleaseName) {
 func (r *record) written(entry segue.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.facts = append(r.facts, laws.Fact{Kind: laws.Written, Index: entry.Index})
+	r.facts = append(r.facts, laws.Fact{Kind: laws.Written, Index: entry.Index, Sum: sum(entry)})
 	var before *rollout.State
 	if service := r.ledger.Services["web"]; service != nil {
 		before = service.Open
@@ -277,14 +281,53 @@ func (r *record) end(service *rollout.ServiceLedger, state *rollout.State) {
 }
 
 // reread folds a journal that lost entries.
-func (r *record) reread(journal *memory.Journal) {
+func (r *record) reread(ctx context.Context, journal *memory.Journal) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ledger = rollout.Ledger{}
-	for entry, err := range journal.Entries(context.Background(), 1) {
+	for entry, err := range journal.Entries(ctx, 1) {
 		if err != nil {
 			return
 		}
 		r.ledger, _ = r.ledger.Apply(entry)
 	}
+}
+
+// drift compares, once all is at rest, what the journal tells with what is: the same instances, in the same place.
+func (r *record) drift(ctx context.Context, balancer balancer.Driver) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	snapshot, err := balancer.Snapshot(ctx)
+	there := r.ask()
+	service := r.ledger.Services["web"]
+	if service == nil {
+		return
+	}
+	in := map[segue.InstanceID]bool{}
+	for _, backend := range snapshot.Backends {
+		in[backend.ID] = err == nil && backend.Rotation == segue.RotationIn
+	}
+	for _, slot := range service.Fleet.Slots {
+		id := slot.Instance.ID
+		if id == "" || r.beyond[slot.Server.Name] || slot.Instance.State == segue.InstanceExited {
+			continue
+		}
+		ready, runs := there[id]
+		rotates := !service.Settings.Balanced || in[id] == (slot.Rotation == segue.RotationIn)
+		if !runs || slot.Ready && (!ready || !rotates) {
+			r.drifts = append(r.drifts, laws.Violation{Law: "nothing hidden", At: len(r.facts), Text: fmt.Sprintf(
+				"at rest, the journal has %s %s ready=%v; really it runs=%v ready=%v in=%v", id, slot.Rotation, slot.Ready, runs, ready, in[id])})
+		}
+	}
+}
+
+// sum identifies an entry's content.
+func sum(entry segue.Entry) string {
+	text, err := json.Marshal(entry.Event)
+	if err != nil {
+		return err.Error()
+	}
+	hash := fnv.New64a()
+	_, _ = hash.Write(text)
+	return strconv.FormatUint(hash.Sum64(), 16)
 }

@@ -44,9 +44,12 @@ type World struct {
 type Options struct {
 	// Doctor changes events before they are written, as a wrong planner would.
 	Doctor func(*segue.Event)
-	// Lie lets a method of the balancer ("Drain", "Admit", "InFlight") answer well and do nothing.
+	// Lie lets a method of the balancer ("Drain", "Admit", "InFlight") answer well and do nothing, or ("Start") a server run
+	// another release than it was told.
 	Lie string
-	// Lose drops entries of these indices from what is found in the journal after a crash.
+	// RetireEarly takes the files of v1 away as soon as v2 starts.
+	RetireEarly bool
+	// Lose drops an entry, and all after it, from what is found in the journal after a crash.
 	Lose func(segue.Entry) bool
 	// Log gets a line per call and act.
 	Log func(format string, args ...any)
@@ -62,11 +65,25 @@ func NewWorld(scenario Scenario, options Options) *World {
 		journal: memory.New(time.Now), configs: &controller.MemoryConfigs{}, calls: map[string]int{},
 		outages: map[segue.ServerName]time.Time{}, quiet: map[segue.InstanceID]time.Time{}, kills: scenario.Kills,
 	}
-	w.record = newRecord(w, !scenario.Worker)
+	w.record = newRecord(w)
 	for release, behaviour := range scenario.Releases {
 		w.servers.Behave("", release, behaviour)
 	}
 	return w
+}
+
+// running lists what really runs, and says of each whether it is ready.
+func (w *World) running() map[segue.InstanceID]bool {
+	ctx := context.Background()
+	instances, err := w.servers.List(ctx)
+	if err != nil {
+		return nil
+	}
+	running := make(map[segue.InstanceID]bool, len(instances))
+	for _, instance := range instances {
+		running[instance.ID] = w.servers.Probe(ctx, instance.ID) == nil
+	}
+	return running
 }
 
 // chance draws for one call: it depends on the seed, the call's name and its number alone, not on what else goes on.
@@ -136,6 +153,13 @@ func (l *life) kill() {
 	})
 }
 
+// bury waits until nothing of a killed controller is left; its last error is nobody's.
+func (l *life) bury() {
+	if err := <-l.ended; err != nil {
+		l.options.Log("the controller ended: %v", err)
+	}
+}
+
 // gone says whether the controller was killed.
 func (l *life) gone() bool {
 	select {
@@ -164,22 +188,27 @@ var errKilled = segue.Errorf(segue.KindCanceled, "the controller was killed")
 
 // call carries a driver's call out: it takes its time, may fail before or after its effect, and has none once the controller is dead.
 func (l *life) call(ctx context.Context, method, about string, server segue.ServerName, do func() error) error {
+	if l.gone() {
+		return errKilled
+	}
 	chance := l.chance(method, about)
-	took := time.Duration(chance.Int64N(int64(l.scenario.Latency)+1)) + time.Duration(chance.IntN(1000))*time.Microsecond
+	// No two calls take the same time: what comes first does so in every play.
+	took := time.Duration(chance.Int64N(int64(l.scenario.Latency+time.Millisecond) + 1))
 	timer := time.NewTimer(took)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-l.dead:
+	case <-ctx.Done():
+		if !l.gone() {
+			return segue.Errorf(segue.KindCanceled, "%s: %w", method, ctx.Err())
+		}
+	}
+	if l.gone() {
 		// What was under way when the controller died may still have its effect.
 		if chance.IntN(2) == 0 {
 			_ = do()
 		}
-		return errKilled
-	case <-ctx.Done():
-		return segue.Errorf(segue.KindCanceled, "%s: %w", method, ctx.Err())
-	}
-	if l.gone() {
 		return errKilled
 	}
 	if !l.faulty(server, chance) {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/balancer"
-	"github.com/segue-deploy/segue/internal/balancer"
 )
 
 func (s *suite) weigh() {

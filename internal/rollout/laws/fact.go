@@ -61,7 +61,9 @@ type Fact struct {
 	Stray     bool
 	Count     int
 	Index     int64
-	End       *End
+	// Sum identifies the content of a journal entry.
+	Sum string
+	End *End
 }
 
 // End is how a rollout ended, by its own word.
@@ -94,7 +96,7 @@ func (v Violation) String() string {
 // copyOf is an instance in the world.
 type copyOf struct {
 	Fact
-	ready, died, admitted, quiet, drained, leaving bool
+	ready, admitted, quiet, drained, leaving bool
 }
 
 // serves says whether the instance is a ready backend in rotation; without a balancer being ready is all. A stray is nobody's backend.
@@ -148,7 +150,7 @@ func (w *world) take(fact Fact) {
 func (c *copyOf) take(kind FactKind) {
 	switch kind {
 	case Ready, Unready:
-		c.ready, c.died = kind == Ready, kind == Unready
+		c.ready = kind == Ready
 	case Admitted:
 		c.admitted, c.drained, c.quiet, c.leaving = true, false, false, false
 	case Leaving, Staying:

@@ -93,7 +93,7 @@ func ContractLast(balanced bool, trace []Fact) []Violation {
 }
 
 // WayBack holds when a rollout that was given up ends with stable on every server, ready and in rotation, except where a fault is beyond mending,
-// where stable has died by itself, or where, because of the first, no server more could be spared.
+// where stable itself is not ready, or where, because of either, no server more could be spared.
 func WayBack(balanced bool, trace []Fact) []Violation {
 	return walk("way back", balanced, trace, func(w *world, fact Fact) string {
 		if fact.Kind != Ended || fact.End.Goal != segue.GoalBack {
@@ -103,7 +103,7 @@ func WayBack(balanced bool, trace []Fact) []Violation {
 			return ""
 		}
 		for _, server := range fact.End.Servers {
-			if what := w.wrong(server, fact.End.Stable, balanced); what != "" && !w.beyond[server] && !w.diedOf(server, fact.End.Stable) {
+			if what := w.wrong(server, fact.End.Stable, balanced); what != "" && !w.beyond[server] && !w.unwell(server, fact.End.Stable) {
 				return fmt.Sprintf("the way back to %q ended with %s: %s", fact.End.Stable, server, what)
 			}
 		}
@@ -174,27 +174,31 @@ func (w *world) wrong(server segue.ServerName, release segue.ReleaseName, balanc
 	return ""
 }
 
-// diedOf says whether a server's instance of a release is there and has died by itself.
-func (w *world) diedOf(server segue.ServerName, release segue.ReleaseName) bool {
+// unwell says whether a server's instance of a release is there and is not ready: that is its own doing.
+func (w *world) unwell(server segue.ServerName, release segue.ReleaseName) bool {
 	for _, instance := range w.running {
-		if instance.Server == server && instance.Release == release && instance.died {
+		if instance.Server == server && instance.Release == release && !instance.ready {
 			return true
 		}
 	}
 	return false
 }
 
-// NoDataLost holds when every journal entry that was acknowledged is found again.
+// NoDataLost holds when every journal entry that was acknowledged is found again, as it was.
 func NoDataLost(_ bool, trace []Fact) []Violation {
-	found := map[int64]bool{}
+	type entry struct {
+		index int64
+		sum   string
+	}
+	found := map[entry]bool{}
 	var violations []Violation
 	for _, fact := range trace {
 		if fact.Kind == Found {
-			found[fact.Index] = true
+			found[entry{fact.Index, fact.Sum}] = true
 		}
 	}
 	for i, fact := range trace {
-		if fact.Kind == Written && !found[fact.Index] {
+		if fact.Kind == Written && !found[entry{fact.Index, fact.Sum}] {
 			violations = append(violations, Violation{Law: "no data lost", At: i, Text: fmt.Sprintf("entry %d was acknowledged and is gone", fact.Index)})
 		}
 	}

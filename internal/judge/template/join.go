@@ -1,0 +1,141 @@
+package template
+
+import "bytes"
+
+// joinState is what the pending event is, as far as it decides what may follow.
+type joinState struct {
+	language language
+	// trace: frames were seen, so what looks like a trace's next part is one.
+	trace bool
+	// bad: the first line says that something failed, so an exception right after it is its.
+	bad bool
+	// indented: the last line was.
+	indented bool
+	// own: the first line was indented itself, so indentation means nothing in this stream.
+	own bool
+}
+
+type language uint8
+
+const (
+	anyLanguage language = iota
+	python
+	golang
+)
+
+// startState looks at an event's first line.
+func startState(line []byte) joinState {
+	s := joinState{own: indented(line)}
+	s.note(line)
+	s.bad = severityOf(line) >= Warn
+	return s
+}
+
+// note keeps what the line tells about those to come.
+func (s *joinState) note(line []byte) {
+	switch {
+	case hasPrefix(line, "Traceback (most recent call last)"):
+		s.language, s.trace = python, true
+	case hasPrefix(line, "panic: "), hasPrefix(line, "fatal error: "), goroutineHeader(line):
+		s.language, s.trace = golang, true
+	case rubyFrame(line):
+		s.trace = true
+	case exceptionHead(line):
+		s.trace = true
+	}
+	s.indented = indented(line)
+}
+
+// joins reports whether line goes on with the pending event, and notes it when so.
+func (s *joinState) joins(line []byte, a *Assembler) bool {
+	ok := s.continues(line, a.blanks)
+	if ok {
+		s.note(line)
+	}
+	return ok
+}
+
+func (s *joinState) continues(line []byte, blanks int) bool {
+	switch {
+	case indented(line):
+		return frameLike(line) || (!s.own && blanks == 0) || s.trace
+	case hasPrefix(line, "Caused by: "), hasPrefix(line, "Suppressed: "), hasPrefix(line, "at ") && s.trace,
+		hasPrefix(line, "--- End of "), hasPrefix(line, "During handling of the above exception"),
+		hasPrefix(line, "The above exception was the direct cause"):
+		return true
+	case hasPrefix(line, "Traceback (most recent call last)"):
+		return (s.bad && blanks == 0) || s.language == python
+	case s.language == python:
+		return s.indented && blanks == 0
+	case s.language == golang:
+		return goTraceLine(line)
+	case goroutineHeader(line), rubyFrame(line):
+		return s.bad || s.trace
+	case exceptionHead(line):
+		return s.bad && blanks == 0 && !s.trace
+	}
+	return false
+}
+
+func indented(line []byte) bool { return len(line) > 1 && (line[0] == '\t' || line[0] == ' ') }
+
+func hasPrefix(line []byte, prefix string) bool {
+	return len(line) >= len(prefix) && string(line[:len(prefix)]) == prefix
+}
+
+// frameLike reports whether an indented line can be nothing but part of a trace.
+func frameLike(line []byte) bool {
+	line = bytes.TrimLeft(line, " \t")
+	return hasPrefix(line, "at ") || hasPrefix(line, "File \"") || hasPrefix(line, "from ") && rubyFrame(line[5:]) ||
+		hasPrefix(line, "... ") && bytes.HasSuffix(line, []byte(" more"))
+}
+
+func goroutineHeader(line []byte) bool {
+	return hasPrefix(line, "goroutine ") && bytes.HasSuffix(line, []byte("]:"))
+}
+
+// goTraceLine reports whether a line that is not indented belongs to a Go panic: name(arguments), created by, goroutine N [..]:.
+func goTraceLine(line []byte) bool {
+	if goroutineHeader(line) || hasPrefix(line, "created by ") || hasPrefix(line, "[signal ") || hasPrefix(line, "exit status ") ||
+		hasPrefix(line, "goroutine ") {
+		return true
+	}
+	open := bytes.IndexByte(line, '(')
+	return open > 0 && line[len(line)-1] == ')' && bytes.IndexByte(line[:open], ' ') < 0 && bytes.IndexByte(line[:open], '.') > 0
+}
+
+// rubyFrame reports whether the line is path:LINE:in `method'.
+func rubyFrame(line []byte) bool {
+	in := bytes.Index(line, []byte(":in `"))
+	if in < 0 {
+		in = bytes.Index(line, []byte(":in '"))
+	}
+	if in < 2 || line[in-1] < '0' || line[in-1] > '9' {
+		return false
+	}
+	return bytes.IndexByte(line[:in], ' ') < 0
+}
+
+// exceptionHead reports whether the line starts with an exception's type: a.b.FooException: text, or TypeError: text.
+func exceptionHead(line []byte) bool {
+	end := 0
+	for end < len(line) && isTypeByte(line[end]) {
+		end++
+	}
+	return end > 5 && (end == len(line) || line[end] == ':' || line[end] == ' ') && exceptionName(line[:end])
+}
+
+func isTypeByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '$'
+}
+
+// exceptionName reports whether the word is the type of an exception.
+func exceptionName(word []byte) bool {
+	for _, suffix := range [...]string{"Exception", "Error", "Throwable", "Failure", "Interrupt", "Fault"} {
+		if len(word) > len(suffix) && string(word[len(word)-len(suffix):]) == suffix {
+			before := word[len(word)-len(suffix)-1]
+			return before >= 'a' && before <= 'z' || before >= '0' && before <= '9' || before >= 'A' && before <= 'Z'
+		}
+	}
+	return false
+}

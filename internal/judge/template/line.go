@@ -1,0 +1,105 @@
+package template
+
+import "math/bits"
+
+// A token's hash is its word's; these two are no word's.
+const (
+	wild    uint64 = 1 // varies
+	softKey uint64 = 2 // any soft word, where the tree branches
+)
+
+// maxTokens is what a template looks at; what follows is not told apart.
+const maxTokens = 64
+
+// token is a word of the line, or a run of values.
+type token struct {
+	hash     uint64
+	from, to int32 // in Line.text
+	// soft: a name or identifier rather than a word of prose, so it may differ within one template.
+	soft bool
+	// number: a value that ends in a number, so a unit may follow.
+	number bool
+}
+
+// Line is a parsed event: reuse it, its buffers stay.
+type Line struct {
+	Kind     Kind
+	Severity Severity
+
+	text   []byte
+	tokens []token
+	root   uint64 // of kind, severity and logger: each has templates of its own
+	seq    uint64 // of root and all tokens
+}
+
+// String shows the line masked: words, <*> for what varies.
+func (l *Line) String() string {
+	out := make([]byte, 0, 128)
+	for i, t := range l.tokens {
+		if i > 0 {
+			out = append(out, ' ')
+		}
+		if t.hash == wild {
+			out = append(out, "<*>"...)
+		} else {
+			out = append(out, l.text[t.from:t.to]...)
+		}
+	}
+	return string(out)
+}
+
+func (l *Line) reset() {
+	l.Kind, l.Severity = Plain, Unknown
+	l.text, l.tokens, l.root, l.seq = l.text[:0], l.tokens[:0], 0, 0
+}
+
+func (l *Line) word(text []byte, from, to int, soft bool) {
+	l.tokens = append(l.tokens, token{hash: hashBytes(text[from:to]), from: int32(from), to: int32(to), soft: soft})
+}
+
+// value adds what varies; runs of values are one, so lists of any length are alike.
+func (l *Line) value(from, to int, number bool) {
+	if n := len(l.tokens); n > 0 && l.tokens[n-1].hash == wild {
+		l.tokens[n-1].to, l.tokens[n-1].number = int32(to), number
+		return
+	}
+	l.tokens = append(l.tokens, token{hash: wild, from: int32(from), to: int32(to), number: number})
+}
+
+// seal computes the hash of the whole.
+func (l *Line) seal() {
+	h := mix(l.root^uint64(l.Kind)<<8^uint64(l.Severity), 0x9e3779b97f4a7c15)
+	l.root = h
+	for _, t := range l.tokens {
+		h = mix(h^t.hash, 0xa0761d6478bd642f)
+	}
+	l.seq = h
+}
+
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a|1<<63, b)
+	return hi ^ lo ^ a
+}
+
+// hashBytes is a hash that stays the same in every process and release: template ids are made of it.
+func hashBytes(p []byte) uint64 {
+	h := uint64(len(p)) * 0xe7037ed1a0b428db
+	for len(p) >= 8 {
+		h = mix(h^le64(p), 0x8ebc6af09c88c6e3)
+		p = p[8:]
+	}
+	var rest uint64
+	for i, c := range p {
+		rest |= uint64(c) << (8 * i)
+	}
+	h = mix(h^rest, 0x589965cc75374cc3)
+	if h <= softKey {
+		h += 3
+	}
+	return h
+}
+
+func le64(p []byte) uint64 {
+	_ = p[7]
+	return uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 | uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+}

@@ -1,0 +1,251 @@
+package template
+
+// Classes of bytes, and at the same time what a word consists of.
+const (
+	other uint16 = 1 << iota // in-word punctuation: - _ . / @ # ...
+	digit
+	lower
+	upper
+	high // of a rune beyond ASCII
+	space
+	quote
+	delim // = : , ; | ( ) [ ] { } < >
+	// Of words only:
+	dot
+	slash
+	backslash
+	at
+	camel // lower before upper: fooBar
+	under
+)
+
+const inWord = other | digit | lower | upper | high | dot | slash | backslash | at | under
+
+// masker cuts text into words and values. It has no state but its table.
+type masker struct{ class [256]uint16 }
+
+func newMasker() *masker {
+	m := &masker{}
+	for c := range 256 {
+		switch {
+		case c >= 0x80:
+			m.class[c] = high
+		case c == '=' || c == ':' || c == ',' || c == ';' || c == '|' || c == '(' || c == ')' || c == '[' || c == ']' || c == '{' || c == '}' || c == '<' || c == '>':
+			m.class[c] = delim
+		case c == '"' || c == '\'' || c == '`':
+			m.class[c] = quote
+		case c <= ' ' || c == 0x7f:
+			m.class[c] = space
+		case isDigit(byte(c)):
+			m.class[c] = digit
+		case c >= 'a' && c <= 'z':
+			m.class[c] = lower
+		case c >= 'A' && c <= 'Z':
+			m.class[c] = upper
+		default:
+			m.class[c] = other
+		}
+	}
+	m.class['.'], m.class['/'], m.class['\\'], m.class['@'], m.class['_'] = dot, slash, backslash, at, under
+	return m
+}
+
+// mask appends the tokens of text[from:] to the line, whose text it is.
+func (m *masker) mask(l *Line, from int) {
+	text := l.text
+	i := m.header(l, from)
+	for i < len(text) && len(l.tokens) < maxTokens {
+		c := text[i]
+		switch class := m.class[c]; {
+		case class == space:
+			i++
+		case class == quote:
+			i = m.quoted(l, i)
+		case class == delim:
+			i = m.delimiter(l, i, from)
+		default:
+			i = m.word(l, i)
+		}
+	}
+}
+
+func (m *masker) delimiter(l *Line, i, from int) int {
+	switch l.text[i] {
+	case '=':
+		if i > from && m.class[l.text[i-1]]&(inWord|space|quote|delim) != 0 && i+1 < len(l.text) && l.text[i+1] != '=' && l.text[i+1] != '>' && l.text[i-1] != '=' {
+			return m.assigned(l, i+1)
+		}
+	case '{', '[':
+		return m.bracket(l, i)
+	case '<':
+		return m.angle(l, i)
+	}
+	return i + 1
+}
+
+// assigned masks the value of key=value, quoted and bracketed ones as a whole. An empty one counts too: a= b=1 is a=<*> b=<*>.
+func (m *masker) assigned(l *Line, i int) int {
+	text := l.text
+	start := i
+	for i < len(text) && text[i] == ' ' && i-start < 3 {
+		i++
+	}
+	if i > start && m.isKey(text, i) {
+		l.value(start, start, false)
+		return start
+	}
+	end := m.valueEnd(text, i)
+	l.value(start, end, end > i && isDigit(text[i]))
+	return end
+}
+
+// isKey reports whether a key and its = start at i.
+func (m *masker) isKey(text []byte, i int) bool {
+	j := i
+	for j < len(text) && m.class[text[j]]&(inWord) != 0 {
+		j++
+	}
+	return j > i && j < len(text) && text[j] == '='
+}
+
+// valueEnd gives the end of the value at i: blank, comma, semicolon or a closing bracket outside of quotes and brackets.
+func (m *masker) valueEnd(text []byte, i int) int {
+	depth, limit := 0, min(len(text), i+4096)
+	for ; i < limit; i++ {
+		switch c := text[i]; c {
+		case '"', '`':
+			if end := closing(text, i); end > 0 {
+				i = end - 1
+			}
+		case '(', '[', '{':
+			if depth == 0 && balanced(text, i) == 0 {
+				return i
+			}
+			depth++
+		case ')', ']', '}':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case ' ', '\t', '\n', ';', '|', ',':
+			if depth == 0 && (c != ',' || !joinedDigits(text, i)) {
+				return i
+			}
+		}
+	}
+	return i
+}
+
+// joinedDigits reports whether the comma at i stands within a number or list: 1,234.
+func joinedDigits(text []byte, i int) bool {
+	return i > 0 && i+1 < len(text) && isDigit(text[i-1]) && isDigit(text[i+1])
+}
+
+// balanced gives the end of the bracket at i, or 0 when it does not close within 2,048 bytes.
+func balanced(text []byte, i int) int {
+	depth := 0
+	for j := i; j < len(text) && j < i+2048; j++ {
+		switch text[j] {
+		case '(', '[', '{':
+			depth++
+		case ')', ']', '}':
+			if depth--; depth == 0 {
+				return j + 1
+			}
+		}
+	}
+	return 0
+}
+
+// closing gives the end of the quotation that starts at i, or 0.
+func closing(text []byte, i int) int {
+	q := text[i]
+	for j := i + 1; j < len(text) && j < i+4096; j++ {
+		if text[j] == '\\' {
+			j++
+		} else if text[j] == q || (q == '`' && text[j] == '\'') {
+			return j + 1
+		}
+	}
+	return 0
+}
+
+// quoted masks a quotation; of an HTTP request it keeps the method.
+func (m *masker) quoted(l *Line, i int) int {
+	text := l.text
+	if text[i] == '\'' && i > 0 && m.class[text[i-1]]&inWord != 0 {
+		return i + 1
+	}
+	end := closing(text, i)
+	if end == 0 || (text[i] == '\'' && end < len(text) && m.class[text[end]]&inWord != 0) {
+		return i + 1
+	}
+	inner := text[i+1 : end-1]
+	if n := methodLen(inner); n > 0 {
+		l.word(text, i+1, i+1+n, false)
+		l.value(i+1+n, end, false)
+		return end
+	}
+	l.value(i, end, len(inner) > 0 && isDigit(inner[0]))
+	return end
+}
+
+func methodLen(p []byte) int {
+	for n := 3; n <= 7 && n < len(p); n++ {
+		if p[n] == ' ' && n+1 < len(p) && httpMethod(p[:n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+func httpMethod(word []byte) bool {
+	switch string(word) {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return true
+	}
+	return false
+}
+
+// bracket masks {...} and [...] that hold pairs, or a list of three and more; of others the inside is read like the rest.
+func (m *masker) bracket(l *Line, i int) int {
+	end := balanced(l.text, i)
+	if end == 0 {
+		return i + 1
+	}
+	inner := l.text[i+1 : end-1]
+	pairs, commas, blanks := 0, 0, 0
+	for j, c := range inner {
+		switch c {
+		case '=':
+			pairs++
+		case ':':
+			if l.text[i] == '{' || (j > 0 && inner[j-1] == '"') {
+				pairs++
+			}
+		case ',':
+			commas++
+		case ' ':
+			blanks++
+		}
+	}
+	list := commas >= 1 && blanks <= commas && len(inner) > 3
+	if (l.text[i] == '{' && (pairs > 0 || len(inner) == 0)) || list || (l.text[i] == '[' && len(inner) == 0) {
+		l.value(i, end, false)
+		return end
+	}
+	return i + 1
+}
+
+// angle masks <none>, <nil> and the like: one word in angles.
+func (m *masker) angle(l *Line, i int) int {
+	j := i + 1
+	for j < len(l.text) && j < i+128 && m.class[l.text[j]]&(inWord|delim) != 0 && l.text[j] != '>' && l.text[j] != '<' {
+		j++
+	}
+	if j < len(l.text) && l.text[j] == '>' && j > i+1 && severityName(l.text[i+1:j]) == Unknown {
+		l.value(i, j+1, false)
+		return j + 1
+	}
+	return i + 1
+}

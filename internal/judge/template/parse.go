@@ -1,0 +1,339 @@
+package template
+
+import "bytes"
+
+// Parser finds severity, logger and message of an event and masks it. It is not for concurrent use.
+type Parser struct {
+	mask *masker
+	// inner is the text of a message within a message: JSON's string, unescaped.
+	inner  []byte
+	logger []byte
+}
+
+// NewParser needs nothing.
+func NewParser() *Parser { return &Parser{mask: newMasker()} }
+
+// Parse fills the line. The event's text is copied as far as needed.
+func (p *Parser) Parse(event []byte, l *Line) {
+	l.reset()
+	p.logger = p.logger[:0]
+	p.body(event, l, 0)
+	l.root = hashBytes(p.logger)
+	l.seal()
+}
+
+func (p *Parser) body(event []byte, l *Line, depth int) {
+	event = bytes.TrimLeft(event, " \t")
+	switch {
+	case bytes.IndexByte(event, '\n') >= 0 && p.trace(event, l):
+		return
+	case len(event) > 1 && event[0] == '{' && depth < 3 && p.json(event, l, depth):
+		return
+	case logfmtStart(event) && p.logfmt(event, l, depth):
+		return
+	}
+	if l.Severity == Unknown {
+		l.Severity = severityOf(event)
+	}
+	// Kubernetes' and Docker's prefix before a JSON message.
+	if depth == 0 {
+		if open := bytes.IndexByte(event, '{'); open > 0 && open < 100 && event[len(event)-1] == '}' && open+1 < len(event) && event[open+1] == '"' && p.json(event[open:], l, depth+1) {
+			return
+		}
+	}
+	from := len(l.text)
+	l.text = append(l.text, event...)
+	p.mask.mask(l, from)
+}
+
+// field is what a structured line's key is good for.
+type field uint8
+
+const (
+	plainField field = iota
+	messageField
+	levelField
+	loggerField
+	errorField
+)
+
+func fieldOf(key []byte) field {
+	switch string(key) {
+	case "msg", "message", "log", "@message", "text", "MESSAGE", "@m", "@mt", "short_message", "Message", "Msg", "event":
+		return messageField
+	case "level", "lvl", "severity", "loglevel", "log.level", "log_level", "levelname", "@l", "Level", "LEVEL", "Severity", "severity_text", "SeverityText", "priority", "PRIORITY":
+		return levelField
+	case "logger", "logger_name", "loggerName", "log.logger", "name", "component", "module", "LoggerName", "SourceContext":
+		return loggerField
+	case "error", "err", "exception", "Exception", "@x", "stack", "stack_trace", "stacktrace", "exc_info", "error.message", "error.stack_trace", "error.type":
+		return errorField
+	}
+	return plainField
+}
+
+// fields collects what a structured line has.
+type fields struct {
+	message, failure []byte
+	severity         Severity
+	keys             int
+}
+
+// take files one pair away: the first message wins over a later one, an error is added.
+func (p *Parser) take(f *fields, key, value []byte) {
+	f.keys++
+	switch fieldOf(key) {
+	case messageField:
+		if len(f.message) == 0 || string(key) != "event" {
+			f.message = value
+		}
+	case levelField:
+		if s := severityName(value); s != Unknown {
+			f.severity = s
+		}
+	case loggerField:
+		if len(value) < 128 && !hasDigits(value) {
+			p.logger = append(append(p.logger, 0), value...)
+		}
+	case errorField:
+		if len(f.failure) == 0 || bytes.IndexByte(value, '\n') >= 0 {
+			f.failure = value
+		}
+	case plainField:
+	}
+}
+
+func hasDigits(p []byte) bool {
+	for _, c := range p {
+		if isDigit(c) {
+			return true
+		}
+	}
+	return false
+}
+
+// finish masks what was collected; false: there is no message, so the line is read as plain text.
+func (p *Parser) finish(f *fields, l *Line, kind Kind, depth int) bool {
+	if len(f.message) == 0 && len(f.failure) == 0 {
+		return false
+	}
+	if f.severity != Unknown {
+		l.Severity = f.severity
+	}
+	if len(f.message) > 0 {
+		p.body(f.message, l, depth+1)
+	}
+	if len(f.failure) > 0 && l.Kind != Trace {
+		at := len(l.tokens)
+		p.body(f.failure, l, depth+1)
+		if l.Kind == Trace && at > 0 {
+			return true
+		}
+	}
+	if l.Kind != Trace {
+		l.Kind = kind
+	}
+	return true
+}
+
+// json reads one object without building it.
+func (p *Parser) json(event []byte, l *Line, depth int) bool {
+	var f fields
+	i := 1
+	for i < len(event) {
+		i = skipBlanks(event, i)
+		if i >= len(event) || event[i] == '}' {
+			break
+		}
+		if event[i] != '"' {
+			return false
+		}
+		keyEnd := stringEnd(event, i)
+		if keyEnd == 0 {
+			break
+		}
+		key := event[i+1 : keyEnd-1]
+		i = skipBlanks(event, keyEnd)
+		if i >= len(event) || event[i] != ':' {
+			return false
+		}
+		i = skipBlanks(event, i+1)
+		end := jsonEnd(event, i)
+		if end <= i {
+			break
+		}
+		p.take(&f, key, p.jsonValue(event[i:end]))
+		i = skipBlanks(event, end)
+		if i < len(event) && event[i] == ',' {
+			i++
+		}
+	}
+	if f.keys == 0 {
+		return false
+	}
+	if p.finish(&f, l, JSON, depth) {
+		return true
+	}
+	return p.keysOnly(event, &f, l)
+}
+
+// keysOnly makes the keys the template of an object without a message.
+func (p *Parser) keysOnly(event []byte, f *fields, l *Line) bool {
+	l.Kind = JSON
+	if f.severity != Unknown {
+		l.Severity = f.severity
+	}
+	from := len(l.text)
+	l.text = append(l.text, event...)
+	text := l.text
+	for i := from + 1; i < len(text) && len(l.tokens) < maxTokens; {
+		if text[i] != '"' {
+			i++
+			continue
+		}
+		end := stringEnd(text, i)
+		if end == 0 {
+			break
+		}
+		next := skipBlanks(text, end)
+		if next < len(text) && text[next] == ':' {
+			l.word(text, i+1, end-1, true)
+			next = skipBlanks(text, next+1)
+			l.value(next, next, false)
+			end = max(jsonEnd(text, next), end)
+		}
+		i = end
+	}
+	return true
+}
+
+func skipBlanks(p []byte, i int) int {
+	for i < len(p) && (p[i] == ' ' || p[i] == '\t' || p[i] == '\n') {
+		i++
+	}
+	return i
+}
+
+// stringEnd gives the end of the string that starts at i, or 0.
+func stringEnd(p []byte, i int) int {
+	for j := i + 1; j < len(p); j++ {
+		switch p[j] {
+		case '\\':
+			j++
+		case '"':
+			return j + 1
+		}
+	}
+	return 0
+}
+
+// jsonEnd gives the end of the value that starts at i; a value that was cut off ends with the line.
+func jsonEnd(p []byte, i int) int {
+	depth := 0
+	for ; i < len(p); i++ {
+		switch p[i] {
+		case '"':
+			end := stringEnd(p, i)
+			if end == 0 {
+				return len(p)
+			}
+			i = end - 1
+			if depth == 0 {
+				return end
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',', ' ':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return i
+}
+
+// jsonValue strips a string's quotes and escapes; an escaped one is good until the next event but two.
+func (p *Parser) jsonValue(value []byte) []byte {
+	if len(value) < 2 || value[0] != '"' {
+		return value
+	}
+	value = value[1:]
+	if value[len(value)-1] == '"' {
+		value = value[:len(value)-1]
+	}
+	if bytes.IndexByte(value, '\\') < 0 {
+		return value
+	}
+	if len(p.inner) > maxEvent*2 {
+		p.inner = nil
+	}
+	from := len(p.inner)
+	if cap(p.inner)-from < len(value) {
+		// What was given out before stays where it is.
+		p.inner, from = make([]byte, 0, maxEvent+len(value)), 0
+	}
+	for i := 0; i < len(value); i++ {
+		c := value[i]
+		if c == '\\' && i+1 < len(value) {
+			i++
+			switch c = value[i]; c {
+			case 'n':
+				c = '\n'
+			case 't', 'r', 'b', 'f':
+				c = ' '
+			case 'u':
+				i = min(i+4, len(value)-1)
+				c = '?'
+			}
+		}
+		p.inner = append(p.inner, c)
+	}
+	return p.inner[from:]
+}
+
+// logfmtStart reports whether the line begins with key=.
+func logfmtStart(line []byte) bool {
+	i := 0
+	for i < len(line) && i < 40 && (isTypeByte(line[i]) || line[i] == '-' || line[i] == '@') {
+		i++
+	}
+	return i > 0 && i < len(line) && line[i] == '=' && bytes.Count(line, []byte{'='}) > 1
+}
+
+func (p *Parser) logfmt(event []byte, l *Line, depth int) bool {
+	if depth > 1 {
+		return false
+	}
+	var f fields
+	for i := 0; i < len(event); {
+		i = skipBlanks(event, i)
+		from := i
+		for i < len(event) && event[i] != '=' && event[i] != ' ' {
+			i++
+		}
+		if i >= len(event) || event[i] == ' ' {
+			continue
+		}
+		key := event[from:i]
+		i++
+		start := i
+		if i < len(event) && event[i] == '"' {
+			if end := stringEnd(event, i); end > 0 {
+				p.take(&f, key, p.jsonValue(event[start:end]))
+				i = end
+				continue
+			}
+		}
+		for i < len(event) && event[i] != ' ' {
+			i++
+		}
+		p.take(&f, key, event[start:i])
+	}
+	return f.keys > 1 && len(f.message) > 0 && p.finish(&f, l, Logfmt, depth)
+}

@@ -1,0 +1,184 @@
+package template
+
+import "bytes"
+
+// topFrames is how many frames make a trace's fingerprint, with the exceptions' types.
+const topFrames = 5
+
+// trace reads a stack trace: its template is the exceptions' types and the top frames, without lines, addresses and generated numbers.
+// False: the event has several lines but no frame.
+func (p *Parser) trace(event []byte, l *Line) bool {
+	var frames [topFrames][2]int32
+	n, last := 0, false
+	from := len(l.text)
+	var kinds [3][2]int32
+	types := 0
+	pythonic := bytes.Contains(event, []byte("\n  File \"")) || hasPrefix(event, "  File \"")
+	sections := 0
+	for rest, first := event, true; len(rest) > 0; first = false {
+		line := rest
+		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+			line, rest = rest[:end], rest[end+1:]
+		} else {
+			rest = nil
+		}
+		if at, ok := p.frame(line, l, first); ok {
+			if sections == 0 {
+				sections = 1
+			}
+			switch {
+			case n < topFrames:
+				frames[n] = at
+				n++
+			case pythonic: // The innermost is the last.
+				copy(frames[:], frames[1:])
+				frames[topFrames-1] = at
+			}
+			last = true
+			continue
+		}
+		if at, ok := p.exceptionType(line, l); ok {
+			if types == len(kinds) {
+				types--
+			}
+			kinds[types] = at
+			types++
+		}
+		_ = last
+	}
+	if n == 0 {
+		l.text = l.text[:from]
+		return false
+	}
+	l.Kind = Trace
+	if l.Severity == Unknown {
+		l.Severity = max(Error, severityOf(event[:min(len(event), 200)]))
+	}
+	// The fingerprint stands alone: a trace in a message is that trace, whoever logged it.
+	l.tokens = l.tokens[:0]
+	p.logger = p.logger[:0]
+	for _, at := range kinds[:types] {
+		l.word(l.text, int(at[0]), int(at[1]), false)
+	}
+	for _, at := range frames[:n] {
+		l.word(l.text, int(at[0]), int(at[1]), false)
+	}
+	return true
+}
+
+// frame appends the frame's name to the line's text: what is called, without where.
+func (p *Parser) frame(line []byte, l *Line, first bool) (at [2]int32, ok bool) {
+	trimmed := bytes.TrimLeft(line, " \t")
+	var name, file []byte
+	switch {
+	case first && !rubyFrame(trimmed):
+		return at, false
+	case hasPrefix(trimmed, "at ") && len(trimmed) > 3 && len(trimmed) < len(line)+1:
+		name = callName(trimmed[3:])
+	case hasPrefix(trimmed, "File \""):
+		end := bytes.IndexByte(trimmed[6:], '"')
+		if end < 0 {
+			return at, false
+		}
+		file = base(trimmed[6 : 6+end])
+		if in := bytes.LastIndex(trimmed, []byte(", in ")); in > 0 {
+			name = trimmed[in+5:]
+		}
+	case rubyFrame(bytes.TrimPrefix(trimmed, []byte("from "))):
+		trimmed = bytes.TrimPrefix(trimmed, []byte("from "))
+		in := bytes.Index(trimmed, []byte(":in "))
+		file = base(trimmed[:in])
+		name = trimmed[in+5:]
+		if end := bytes.LastIndexByte(name, '\''); end >= 0 {
+			name = name[:end]
+		}
+	case !indented(line) && goTraceLine(line) && line[len(line)-1] == ')' && !hasPrefix(line, "panic(") && !hasPrefix(line, "runtime."):
+		open := bytes.LastIndexByte(line, '(')
+		name = line[:open]
+	default:
+		return at, false
+	}
+	from := len(l.text)
+	if len(file) > 0 {
+		l.text = appendName(l.text, withoutLine(file))
+		l.text = append(l.text, '#')
+	}
+	l.text = appendName(l.text, name)
+	return [2]int32{int32(from), int32(len(l.text))}, len(l.text) > from
+}
+
+// callName is what "at NAME(where)", "at NAME in file:line N" and "at file:1:2" call.
+func callName(text []byte) []byte {
+	text = bytes.TrimPrefix(text, []byte("async "))
+	text = bytes.TrimPrefix(text, []byte("new "))
+	if open := bytes.IndexByte(text, '('); open > 0 {
+		return bytes.TrimRight(text[:open], " ")
+	}
+	if in := bytes.Index(text, []byte(" in ")); in > 0 {
+		return text[:in]
+	}
+	return withoutLine(base(text))
+}
+
+func base(path []byte) []byte {
+	return path[bytes.LastIndexAny(path, `/\`)+1:]
+}
+
+func withoutLine(file []byte) []byte {
+	if colon := bytes.IndexByte(file, ':'); colon > 0 {
+		return file[:colon]
+	}
+	return file
+}
+
+// appendName copies a name up to 200 bytes without the numbers that compilers and proxies put into it: lambda$main$0, Foo$$abc123.
+func appendName(dst, name []byte) []byte {
+	name = name[:min(len(name), 200)]
+	if generated := bytes.Index(name, []byte("$$")); generated > 0 {
+		name = name[:generated]
+	}
+	for _, c := range name {
+		if isDigit(c) {
+			continue
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// exceptionType finds the type that a line of a trace names, and appends it to the line's text.
+func (p *Parser) exceptionType(line []byte, l *Line) (at [2]int32, ok bool) {
+	from := len(l.text)
+	line = line[:min(len(line), 1000)]
+	switch {
+	case hasPrefix(line, "panic: "), hasPrefix(line, "fatal error: "):
+		p.panicText(line, l)
+		return [2]int32{int32(from), int32(len(l.text))}, true
+	case hasPrefix(line, "Error: "), hasPrefix(line, "Uncaught Error: "):
+		l.text = append(l.text, "Error"...)
+		return [2]int32{int32(from), int32(len(l.text))}, true
+	}
+	for i := 0; i < len(line); i++ {
+		if !isLetter(line[i]) || (i > 0 && isTypeByte(line[i-1])) {
+			continue
+		}
+		end := i
+		for end < len(line) && isTypeByte(line[end]) {
+			end++
+		}
+		if exceptionName(line[i:end]) {
+			l.text = append(l.text, line[i:end]...)
+			return [2]int32{int32(from), int32(len(l.text))}, true
+		}
+		i = end
+	}
+	return at, false
+}
+
+// panicText appends the words of a panic: without a type, they are what it is known by.
+func (p *Parser) panicText(line []byte, l *Line) {
+	var masked Line
+	masked.text = line
+	p.mask.mask(&masked, 0)
+	l.text = append(l.text, masked.String()...)
+}

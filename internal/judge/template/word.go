@@ -1,0 +1,261 @@
+package template
+
+import "bytes"
+
+// word reads the word at i and decides: a value, a hard word of prose, or a soft one.
+func (m *masker) word(l *Line, i int) int {
+	text := l.text
+	j, has, last := i, uint16(0), uint16(0)
+	for j < len(text) {
+		class := m.class[text[j]]
+		if class&inWord == 0 {
+			if !m.within(text, i, j) {
+				break
+			}
+			class = other
+		}
+		if class == upper && last == lower {
+			has |= camel
+		}
+		has |= class
+		last = class
+		j++
+	}
+	if end := m.special(text, i, j, has); end > 0 {
+		l.value(i, end, false)
+		return end
+	}
+	from, to := i, j
+	for from < to && m.class[text[from]]&(other|dot|slash|under|at|backslash) != 0 {
+		from++
+	}
+	for to > from && m.class[text[to-1]]&(other|dot|slash|under|at|backslash) != 0 {
+		to--
+	}
+	if from == to {
+		return j
+	}
+	m.classify(l, from, to, has)
+	return j
+}
+
+// within reports whether the byte at j, though no word's, is part of the word that began at i: can't, and the thousands of 1,234.
+func (m *masker) within(text []byte, i, j int) bool {
+	if j+1 >= len(text) || j == i {
+		return false
+	}
+	switch text[j] {
+	case '\'':
+		return isLetter(text[j-1]) && isLetter(text[j+1])
+	case ',':
+		return isDigit(text[j-1]) && isDigit(text[j+1])
+	}
+	return false
+}
+
+// special gives the end of a URL, path, or address with colons that starts at i, where the word ends at j; or 0.
+func (m *masker) special(text []byte, i, j int, has uint16) int {
+	if j < len(text) && text[j] == ':' && j+1 < len(text) {
+		switch next := text[j+1]; {
+		case next == '/' && j+2 < len(text) && text[j+2] == '/' && has&^(lower|upper|digit|other) == 0,
+			next == '\\' && j == i+1, next == '/' && j == i+1 && has&upper != 0:
+			return m.pathEnd(text, j+1)
+		case has&(digit|upper|lower) != 0 && j-i <= 4:
+			if end := hexColons(text, i); end > 0 {
+				return end
+			}
+		}
+	}
+	if has&slash != 0 {
+		rooted := text[i] == '/' || (text[i] == '~' || text[i] == '.') && bytes.IndexByte(text[i:min(i+4, j)], '/') >= 0
+		if (rooted && j > i+1) || bytes.Count(text[i:j], []byte{'/'}) >= 2 {
+			return m.pathEnd(text, j)
+		}
+	}
+	if has&backslash != 0 && j > i+2 {
+		return j
+	}
+	// The beginning of node-[40-63], blk_{...}.
+	if j < len(text) && (text[j] == '[' || text[j] == '{') && (text[j-1] == '-' || text[j-1] == '_') && j > i+1 {
+		if end := balanced(text, j); end > 0 {
+			return end
+		}
+	}
+	return 0
+}
+
+// pathEnd gives the end of a path or URL from i on.
+func (m *masker) pathEnd(text []byte, i int) int {
+	for i < len(text) {
+		c := text[i]
+		if m.class[c]&(space|quote) != 0 || c == '<' || c == '>' || c == ')' || c == ']' || c == '|' || c == '}' {
+			break
+		}
+		if (c == ',' || c == ';' || c == ':') && (i+1 == len(text) || m.class[text[i+1]]&(space|quote) != 0) {
+			break
+		}
+		i++
+	}
+	return i
+}
+
+// hexColons gives the end of an IPv6 or MAC address or a time that starts at i, or 0.
+func hexColons(text []byte, i int) int {
+	groups, run, digits, j := 1, 0, false, i
+	for ; j < len(text); j++ {
+		c := text[j]
+		if c == ':' {
+			groups++
+			run = 0
+			continue
+		}
+		if !isDigit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F') {
+			break
+		}
+		digits = digits || isDigit(c)
+		if run++; run > 4 {
+			return 0
+		}
+	}
+	if j < len(text) && (isLetter(text[j]) || text[j] == '_') || groups < 3 || (!digits && groups != 6) {
+		return 0
+	}
+	return j
+}
+
+func (m *masker) classify(l *Line, from, to int, has uint16) {
+	text := l.text
+	word := text[from:to]
+	attached := from > 0 && text[from-1] == ':' && from > 1 && m.class[text[from-2]]&(inWord|quote) != 0
+	switch {
+	case has&digit != 0:
+		l.value(from, to, isDigit(word[0]))
+		return
+	case has&at != 0 && bytes.IndexByte(word, '@') > 0, literal(word), random(word, has):
+		l.value(from, to, false)
+		return
+	case has&dot != 0 && bytes.IndexByte(word, '.') > 0 && variableName(word):
+		l.value(from, to, false)
+		return
+	}
+	if n := len(l.tokens); n > 0 && l.tokens[n-1].number {
+		if unit(word) {
+			l.tokens[n-1].to = int32(to)
+			return
+		}
+		// One file, two files.
+		if len(word) > 3 && word[len(word)-1] == 's' && has&^(lower|other) == 0 {
+			to--
+		}
+	}
+	if dateName(word) && m.nearDate(l, to) {
+		l.value(from, to, true)
+		return
+	}
+	l.word(text, from, to, attached || softWord(word, has))
+}
+
+// literal reports whether the word is a value of a language: true, null.
+func literal(word []byte) bool {
+	switch string(word) {
+	case "true", "false", "null", "nil", "None", "NULL", "undefined", "NaN", "True", "False", "TRUE", "FALSE", "N/A", "n/a", "localhost":
+		return true
+	}
+	return false
+}
+
+// random reports whether the word without a digit is an id after all: eight and more hexadecimal letters, or long with mixed case.
+func random(word []byte, has uint16) bool {
+	if len(word) < 8 {
+		return false
+	}
+	hex, changes := true, 0
+	for i, c := range word {
+		hex = hex && (c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F')
+		if i > 0 && isLetter(c) && (c < 'a') != (word[i-1] < 'a') {
+			changes++
+		}
+	}
+	return hex || (len(word) >= 16 && has&^(upper|lower|other|slash|under) == 0 && changes*5 > len(word)*2)
+}
+
+// variableName reports whether a dotted word is a host or a file that changes, rather than a class, package or source file.
+func variableName(word []byte) bool {
+	end := bytes.LastIndexByte(word, '.')
+	switch string(word[end+1:]) {
+	case "com", "net", "edu", "gov", "info", "local", "internal", "lan", "localdomain", "de", "uk", "fr", "jp", "cn", "hk", "eu", "ru", "br", "in", "it", "nl", "pl", "au", "ca", "us", "kr", "tw", "se", "ch", "at",
+		"exe", "dll", "log", "conf", "cfg", "ini", "txt", "json", "xml", "yml", "yaml", "gz", "zip", "tar", "tmp", "db", "jar", "war", "so", "rpm", "deb", "html", "htm", "php", "jpg", "png", "gif", "css", "csv", "pdf", "dat", "bin", "sock", "pid", "lock", "bak", "pem", "crt", "key",
+		"service", "socket", "mount", "timer", "slice", "scope", "target", "device", "path", "sys", "msi", "cab", "mum":
+		return true
+	}
+	return false
+}
+
+// unit reports whether the word after a number says of what.
+func unit(word []byte) bool {
+	switch string(word) {
+	case "B", "KB", "MB", "GB", "TB", "PB", "KiB", "MiB", "GiB", "TiB", "kB", "K", "M", "G", "T", "k", "m", "g", "b", "kb", "mb", "gb", "bytes", "byte", "Bytes", "bits", "kbps", "Mbps", "Kbps", "MHz", "GHz", "Hz", "kHz", "pages",
+		"ns", "us", "µs", "μs", "ms", "s", "h", "d", "sec", "secs", "msec", "usec", "msecs", "second", "seconds", "min", "mins", "minute", "minutes", "hr", "hrs", "hour", "hours", "day", "days", "week", "weeks", "millis", "milliseconds", "microseconds",
+		"percent", "AM", "PM", "am", "pm", "UTC", "GMT", "CET", "CEST", "PST", "PDT", "EST", "EDT", "CST", "CDT", "MST", "MDT", "BST", "IST", "JST", "Z":
+		return true
+	}
+	return false
+}
+
+// dateName reports whether the word is a weekday's or month's short or full name.
+func dateName(word []byte) bool {
+	if len(word) < 3 || len(word) > 9 {
+		return false
+	}
+	switch string(word) {
+	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+		"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
+		"January", "February", "March", "April", "June", "July", "August", "September", "October", "November", "December":
+		return true
+	}
+	return false
+}
+
+// nearDate reports whether a number stands before the date's name, or a number or another name after it.
+func (m *masker) nearDate(l *Line, to int) bool {
+	if n := len(l.tokens); n > 0 && l.tokens[n-1].number {
+		return true
+	}
+	for to < len(l.text) && (l.text[to] == ' ' || l.text[to] == ',' || l.text[to] == '/' || l.text[to] == '-') {
+		to++
+	}
+	end := to
+	for end < len(l.text) && isLetter(l.text[end]) {
+		end++
+	}
+	return to < len(l.text) && (isDigit(l.text[to]) || dateName(l.text[to:end]))
+}
+
+// softWord reports whether the word looks like somebody's name for something: fooBar, foo_bar, a.b.c, RUNNING, a-b-c.
+func softWord(word []byte, has uint16) bool {
+	if has&dot != 0 {
+		// A class or a package's function is part of the event; other dotted names are soft.
+		end := bytes.LastIndexByte(word, '.')
+		return end < 0 || end+1 >= len(word) || word[end+1] >= 'a' && bytes.Count(word, []byte{'.'}) > 1 || allCaps(word[end+1:])
+	}
+	switch {
+	case has&camel != 0:
+		return !exceptionName(word)
+	case has&under != 0:
+		return bytes.IndexByte(word, '_') > 0
+	case has&(lower|high) == 0 && has&upper != 0:
+		return len(word) > 1 && severityWord(word) == Unknown && !httpMethod(word)
+	case has&(other|slash|backslash) != 0:
+		return bytes.Count(word, []byte{'-'}) > 1 || bytes.ContainsAny(word, "$#%+*&~!?")
+	}
+	return false
+}
+
+func allCaps(word []byte) bool {
+	for _, c := range word {
+		if c >= 'a' && c <= 'z' {
+			return false
+		}
+	}
+	return len(word) > 1
+}
