@@ -30,7 +30,11 @@ func TestE2EBreakingReleaseGoesAllAtOnce(t *testing.T) {
 				return
 			default:
 			}
-			answer, err := http.Get("http://" + r.address + "/")
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.address+"/", http.NoBody)
+			if err != nil {
+				continue
+			}
+			answer, err := http.DefaultClient.Do(request)
 			if err != nil {
 				continue
 			}

@@ -49,7 +49,8 @@ func Failures(ctx context.Context, t *Table, programs Programs, restarts int) er
 		start func(context.Context, *field) (*Contestant, rotation, error)
 	}{{"segue", fieldSegue}, {"haproxy", fieldHAProxy}, {"nginx", fieldNginx}} {
 		for _, s := range []scenario{drained, terminated, killed} {
-			if err := failureCell(ctx, t, programs, c.name, s, restarts, c.start); err != nil {
+			cell := failureCell{name: c.name, scenario: s, restarts: restarts, start: c.start}
+			if err := cell.measure(ctx, t, programs); err != nil {
 				return fmt.Errorf("%s, %s: %w", c.name, s, err)
 			}
 		}
@@ -58,22 +59,30 @@ func Failures(ctx context.Context, t *Table, programs Programs, restarts int) er
 }
 
 // failureCell is one row of the table.
-func failureCell(ctx context.Context, t *Table, programs Programs, name string, s scenario, restarts int,
-	start func(context.Context, *field) (*Contestant, rotation, error),
-) error {
+type failureCell struct {
+	name     string
+	scenario scenario
+	restarts int
+	start    func(context.Context, *field) (*Contestant, rotation, error)
+}
+
+func (c failureCell) measure(ctx context.Context, t *Table, programs Programs) error {
 	f, err := newField(ctx, programs)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	balancer, turn, err := start(ctx, f)
-	if err != nil || balancer == nil || s == drained && turn == nil {
+	balancer, turn, err := c.start(ctx, f)
+	if err != nil || balancer == nil {
 		return err
 	}
 	defer balancer.stop()
+	if c.scenario == drained && turn == nil {
+		return nil
+	}
 	report, err := f.underLoad(ctx, balancer.Address, func() error {
-		for i := range restarts {
-			if err := f.restart(ctx, s, i%len(f.servers), turn); err != nil {
+		for i := range c.restarts {
+			if err := f.restart(ctx, c.scenario, i%len(f.servers), turn); err != nil {
 				return err
 			}
 			if err := pause(ctx, failureGap); err != nil {
@@ -86,10 +95,10 @@ func failureCell(ctx context.Context, t *Table, programs Programs, name string, 
 		return err
 	}
 	gets, posts := report.Kinds[load.KindGet], report.Kinds[load.KindPost]
-	t.Say("%-8s %-8s %d restarts, %6d requests: failed GET %d, failed POST %d, POSTs twice %d, lost %d, longest %.0f ms", name, s, restarts,
+	t.Say("%-8s %-8s %d restarts, %6d requests: failed GET %d, failed POST %d, POSTs twice %d, lost %d, longest %.0f ms", c.name, c.scenario, c.restarts,
 		report.Requests, gets.Failed, posts.Failed, len(report.Orders.Twice), len(report.Orders.Lost), max(gets.MaxMS, posts.MaxMS))
-	label := fmt.Sprintf("failures.%s.%s.", s, name)
-	versus := fmt.Sprintf("%d restarts, %d requests", restarts, report.Requests)
+	label := fmt.Sprintf("failures.%s.%s.", c.scenario, c.name)
+	versus := fmt.Sprintf("%d restarts, %d requests", c.restarts, report.Requests)
 	t.Add(label+"get", float64(gets.Failed), "failed GETs", versus)
 	t.Add(label+"post", float64(posts.Failed), "failed POSTs", versus)
 	t.Add(label+"twice", float64(len(report.Orders.Twice)), "POSTs done twice", versus)

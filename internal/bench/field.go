@@ -5,7 +5,6 @@ import (
 	"encoding/csv"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -73,8 +72,8 @@ func backendID(server int) nouns.InstanceID {
 
 // fieldHAProxy puts HAProxy before the field: checks twice a second, redispatch, retries on connection failures.
 func fieldHAProxy(ctx context.Context, f *field) (*Contestant, rotation, error) {
-	program, err := exec.LookPath("haproxy")
-	if err != nil {
+	program := installed("haproxy")
+	if program == "" {
 		return nil, nil, nil
 	}
 	address, err := freeAddress(ctx)
@@ -158,8 +157,8 @@ func (r haproxyRotation) admit(ctx context.Context, server int) error {
 // fieldNginx puts nginx before the field, with max_fails=0: with its default it takes both servers out after two restarts. It cannot be told to drain
 // without a reload, so there is no rotation.
 func fieldNginx(ctx context.Context, f *field) (*Contestant, rotation, error) {
-	program, err := exec.LookPath("nginx")
-	if err != nil {
+	program := installed("nginx")
+	if program == "" {
 		return nil, nil, nil
 	}
 	address, err := freeAddress(ctx)

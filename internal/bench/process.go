@@ -20,6 +20,15 @@ type Contestant struct {
 	command *exec.Cmd
 }
 
+// installed gives the path of a program, "" when it is not there.
+func installed(name string) string {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
 // launch starts a program pinned to a CPU, where `taskset` is there, and waits until it listens.
 func launch(ctx context.Context, name, address string, cpu int, args ...string) (*Contestant, error) {
 	if taskset, err := exec.LookPath("taskset"); err == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -48,7 +47,7 @@ func Proxy(ctx context.Context, t *Table, programs Programs, rounds int, duratio
 		return err
 	}
 	for _, size := range []int{1 << 10, 64 << 10} {
-		measure(ctx, t, contestants, size, rounds, duration)
+		trial{size: size, rounds: rounds, duration: duration}.measure(ctx, t, contestants)
 	}
 	return nil
 }
@@ -127,8 +126,8 @@ func startReverseProxy(ctx context.Context, _ *Table, _ string, programs Program
 }
 
 func startHAProxy(ctx context.Context, t *Table, dir string, _ Programs, backend string) (*Contestant, error) {
-	program, err := exec.LookPath("haproxy")
-	if err != nil {
+	program := installed("haproxy")
+	if program == "" {
 		t.Say("haproxy is not installed: left out")
 		return nil, nil
 	}
@@ -159,8 +158,8 @@ backend b
 }
 
 func startNginx(ctx context.Context, t *Table, dir string, _ Programs, backend string) (*Contestant, error) {
-	program, err := exec.LookPath("nginx")
-	if err != nil {
+	program := installed("nginx")
+	if program == "" {
 		t.Say("nginx is not installed: left out")
 		return nil, nil
 	}
@@ -205,19 +204,25 @@ type account struct {
 	cpu, rate, p99 []float64
 }
 
+// trial is one size of answers, measured in rounds.
+type trial struct {
+	size, rounds int
+	duration     time.Duration
+}
+
 // measure lets all contestants take turns and puts the medians in.
-func measure(ctx context.Context, t *Table, contestants []*Contestant, size, rounds int, duration time.Duration) {
+func (r trial) measure(ctx context.Context, t *Table, contestants []*Contestant) {
 	const connections = 64
-	path := fmt.Sprintf("/%d", size)
+	path := fmt.Sprintf("/%d", r.size)
 	accounts := map[string]*account{}
 	for _, c := range contestants {
 		accounts[c.Name] = &account{}
-		closedLoop(ctx, c.Address, path, connections, duration/4) // warm up
+		closedLoop(ctx, c.Address, path, connections, r.duration/4) // warm up
 	}
-	for round := range rounds {
+	for round := range r.rounds {
 		for _, c := range contestants {
 			before := c.cpu()
-			shot := closedLoop(ctx, c.Address, path, connections, duration)
+			shot := closedLoop(ctx, c.Address, path, connections, r.duration)
 			spent := c.cpu() - before
 			if shot.Requests == 0 {
 				continue
@@ -226,10 +231,10 @@ func measure(ctx context.Context, t *Table, contestants []*Contestant, size, rou
 			a.cpu = append(a.cpu, spent.Seconds()*100_000/float64(shot.Requests))
 			a.rate = append(a.rate, float64(shot.Requests)/shot.Elapsed.Seconds())
 			a.p99 = append(a.p99, float64(shot.Latency.Quantile(0.99).Microseconds())/1000)
-			t.Say("%d B, round %d, %-12s %8.2f CPU s/100k %9.0f req/s  failed %d", size, round+1, c.Name, a.cpu[len(a.cpu)-1], a.rate[len(a.rate)-1], shot.Failed)
+			t.Say("%d B, round %d, %-12s %8.2f CPU s/100k %9.0f req/s  failed %d", r.size, round+1, c.Name, a.cpu[len(a.cpu)-1], a.rate[len(a.rate)-1], shot.Failed)
 		}
 	}
-	label := fmt.Sprintf("proxy.%dKiB", size>>10)
+	label := fmt.Sprintf("proxy.%dKiB", r.size>>10)
 	for _, c := range contestants {
 		a := accounts[c.Name]
 		t.Add(label+".cpu."+c.Name, median(a.cpu), "CPU s/100k req", "")

@@ -134,15 +134,7 @@ func (c *Controller) Rollout(ctx context.Context, id segue.RolloutID) (operator.
 			}
 			return
 		}
-		for _, known := range ledger.Services {
-			for _, past := range known.History {
-				if past.ID == id {
-					found = pastView(past, known, last)
-					_, making := c.monitors[id]
-					found.Receipt = !making
-				}
-			}
-		}
+		found = c.ended(ledger, id, last)
 	})
 	if err != nil {
 		return found, err
@@ -154,6 +146,20 @@ func (c *Controller) Rollout(ctx context.Context, id segue.RolloutID) (operator.
 		return found, segue.Errorf(segue.KindNotFound, "no rollout %s", id).WithHint("`segue history` lists them")
 	}
 	return found, nil
+}
+
+// ended finds a rollout that is over; its ID is 0 when there is none.
+func (c *Controller) ended(ledger *rollout.Ledger, id segue.RolloutID, last int64) (found operator.Rollout) {
+	for _, known := range ledger.Services {
+		for _, past := range known.History {
+			if past.ID == id {
+				found = pastView(past, known, last)
+				_, making := c.monitors[id]
+				found.Receipt = !making
+			}
+		}
+	}
+	return found
 }
 
 func rolloutView(state *rollout.State, last int64) operator.Rollout {

@@ -28,7 +28,7 @@ func TestRuleSafeRequestIsRepeatedOnceWhereANewConnectionBroke(t *testing.T) {
 		"a client that left never":   {http.MethodGet, 0, upstream.Result{Stage: upstream.StageAwait, Wrote: true, ClientGone: true, Err: io.EOF}, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := httptest.NewRequest(test.method, "/", nil)
+			request := httptest.NewRequestWithContext(t.Context(), test.method, "/", nil)
 			request.ContentLength = test.length
 			cause, _ := causeOf(test.result)
 			x := &exchange{r: request, tries: test.tries}

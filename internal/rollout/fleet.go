@@ -219,6 +219,24 @@ func (m *machine) crashed(i int, id segue.InstanceID) bool {
 		instance.Release == m.Candidate.Name && m.Candidate.Name != m.Stable.Name && m.Goal == segue.GoalForward
 }
 
+// reported takes what an event outside steps tells of a server. A stray on a server that nobody knows, or knows any more, brings that
+// server back as one that left and still runs something: the next plan ends it.
+func (m *machine) reported(event segue.Event) {
+	i, ok := m.index.slots[event.Server]
+	if !ok && event.Kind == segue.EventStray && event.Server != "" {
+		i, ok = len(m.Fleet.Slots), true
+		m.index.slots[event.Server] = i
+		m.Fleet.Slots = append(m.Fleet.Slots, emptySlot(event))
+	}
+	if ok {
+		m.change(i, func(slot *segue.Slot) { report(slot, event) })
+	}
+}
+
+func emptySlot(event segue.Event) segue.Slot {
+	return segue.Slot{Server: segue.Server{Name: event.Server, Partition: event.Partition}, Rotation: segue.RotationOut}
+}
+
 // report is what an event outside steps does to a server: an instance down or up, a stray, a rotation by hand.
 func report(slot *segue.Slot, event segue.Event) {
 	instance, rotation, ready := occupant(slot, event.Instance)

@@ -285,7 +285,13 @@ func enrolled(servers []segue.Server, event segue.Event) []segue.Server {
 
 // observe takes what happens to an instance while no rollout is open.
 func (s *ServiceLedger) observe(event segue.Event) {
-	if i, ok := s.place(event.Server); ok {
+	i, ok := s.place(event.Server)
+	if !ok && event.Kind == segue.EventStray && event.Server != "" {
+		i, ok = len(s.Fleet.Slots), true
+		s.slots[event.Server] = i
+		s.Fleet.Slots = append(s.Fleet.Slots, emptySlot(event))
+	}
+	if ok {
 		report(&s.Fleet.Slots[i], event)
 	}
 }

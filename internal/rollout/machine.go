@@ -105,9 +105,7 @@ func (m *machine) event(event segue.Event) {
 	case segue.EventServerLeft:
 		m.serverLeft(event.Server)
 	case segue.EventStray, segue.EventRotation:
-		if i, ok := m.index.slots[event.Server]; ok {
-			m.change(i, func(slot *segue.Slot) { report(slot, event) })
-		}
+		m.reported(event)
 	default:
 	}
 }

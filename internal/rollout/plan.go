@@ -84,9 +84,7 @@ func (m *machine) adopt(seen segue.Fleet) {
 	m.addSlots()
 	m.dropEmptyLeavers()
 	for _, event := range m.Meanwhile {
-		if i, ok := m.index.slots[event.Server]; ok {
-			m.change(i, func(slot *segue.Slot) { report(slot, event) })
-		}
+		m.reported(event)
 	}
 	m.Meanwhile = nil
 }

@@ -17,10 +17,7 @@ func endPhase(state *State) segue.Phase {
 	if state.Fleet.Maintenance || state.Fleet.Holding || state.Planning {
 		return segue.PhaseMixed
 	}
-	members := make(map[segue.ServerName]bool, len(state.Settings.Servers))
-	for _, server := range state.Settings.Servers {
-		members[server.Name] = true
-	}
+	members := members(state)
 	for _, slot := range state.Fleet.Slots {
 		expected := want
 		if !members[slot.Server.Name] {
@@ -31,6 +28,15 @@ func endPhase(state *State) segue.Phase {
 		}
 	}
 	return phase
+}
+
+// members are the servers in service.
+func members(state *State) map[segue.ServerName]bool {
+	members := make(map[segue.ServerName]bool, len(state.Settings.Servers))
+	for _, server := range state.Settings.Servers {
+		members[server.Name] = true
+	}
+	return members
 }
 
 // isAt says whether a server is as an end state without a word about it must be: the release alone, ready, in rotation; or nothing.
@@ -108,7 +114,11 @@ func runsOn(state State) string {
 	where := map[segue.ReleaseName][]segue.ServerName{}
 	var order []segue.ReleaseName
 	var ailing []string
+	members := members(&state)
 	for _, slot := range state.Fleet.Slots {
+		if !members[slot.Server.Name] && slot.Instance.ID == "" && slot.Beside == nil {
+			continue
+		}
 		if what := ailment(slot, state.Settings.Balanced); what != "" || slot.Beside != nil {
 			ailing = append(ailing, ailingClause(slot, what))
 			continue
@@ -121,7 +131,7 @@ func runsOn(state State) string {
 	}
 	slices.Sort(order)
 	if len(order) == 1 && len(ailing) == 0 {
-		return fmt.Sprintf("%s runs on %s", order[0], allOf(len(state.Fleet.Slots)))
+		return fmt.Sprintf("%s runs on %s", order[0], allOf(len(where[order[0]])))
 	}
 	if len(order) == 0 && !slices.ContainsFunc(state.Fleet.Slots, func(s segue.Slot) bool { return !vacant(s) }) {
 		return "nothing runs"

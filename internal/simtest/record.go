@@ -47,6 +47,9 @@ type seen struct {
 	drainedAt time.Time
 	quiet     bool
 	stopping  bool
+	// asked is the plan that last came to take it out, down whether it was down by the journal then.
+	asked [2]int
+	down  bool
 }
 
 func newRecord(w *World) *record {
@@ -207,7 +210,7 @@ func (r *record) buried(s *seen, down bool) {
 	}
 }
 
-// knownDown says whether an instance is not ready by the journal.
+// knownDown says whether an instance was not ready by the journal when a plan first came to take it out.
 func (r *record) knownDown(id segue.InstanceID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -215,8 +218,12 @@ func (r *record) knownDown(id segue.InstanceID) bool {
 	if s == nil || service == nil || service.Open == nil {
 		return false
 	}
-	slot, _ := service.Open.Slot(s.instance.Server)
-	return slot.Instance.ID == id && !slot.Ready || slot.Beside != nil && slot.Beside.Instance.ID == id && !slot.Beside.Ready
+	if s.asked != r.plan {
+		slot, _ := service.Open.Slot(s.instance.Server)
+		s.asked = r.plan
+		s.down = slot.Instance.ID == id && !slot.Ready || slot.Beside != nil && slot.Beside.Instance.ID == id && !slot.Beside.Ready
+	}
+	return s.down
 }
 
 // removed records that a release's files are gone.
@@ -299,6 +306,7 @@ func (r *record) drift(ctx context.Context, balancer balancer.Driver) {
 	defer r.mu.Unlock()
 	snapshot, err := balancer.Snapshot(ctx)
 	there := r.ask()
+	r.refresh()
 	service := r.ledger.Services["web"]
 	if service == nil {
 		return
@@ -312,7 +320,9 @@ func (r *record) drift(ctx context.Context, balancer balancer.Driver) {
 		if id == "" || r.beyond[slot.Server.Name] || slot.Instance.State == segue.InstanceExited {
 			continue
 		}
-		ready, runs := there[id]
+		// A death of just now may be noticed yet.
+		_, runs := there[id]
+		ready := r.copies[id] != nil && r.copies[id].ready
 		rotates := !service.Settings.Balanced || in[id] == (slot.Rotation == segue.RotationIn)
 		if !runs || slot.Ready && (!ready || !rotates) {
 			r.drifts = append(r.drifts, laws.Violation{Law: "nothing hidden", At: len(r.facts), Text: fmt.Sprintf(

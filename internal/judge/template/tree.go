@@ -52,7 +52,8 @@ type entry struct {
 	Template
 	root   uint64
 	tokens []uint64
-	soft   []bool
+	// soft: a name; of a position that varies: words stood there, not values alone.
+	soft []bool
 	words  []string
 	pins   int
 	gone   bool
@@ -155,7 +156,7 @@ func (t *Tree) remember(seq uint64, e *entry) {
 func bucketKey(root uint64, n int) uint64 { return mix(root^uint64(n), 0x1d8e4e27c47d124f) }
 
 func branchKey(hash uint64, soft bool) uint64 {
-	if soft {
+	if soft && hash != wild {
 		return softKey
 	}
 	return hash
@@ -203,6 +204,13 @@ func (s *search) try(e *entry) {
 		tok := &s.line.tokens[i]
 		want := e.tokens[i]
 		if want == wild {
+			// Where values alone stood so far, a word costs.
+			if tok.hash != wild && !e.soft[i] {
+				fixed++
+				if !tok.soft {
+					mixed++
+				}
+			}
 			continue
 		}
 		fixed++
@@ -237,7 +245,7 @@ func (t *Tree) grow(e *entry, l *Line) {
 	var changed [maxTokens]bool
 	grew := false
 	for i, tok := range l.tokens {
-		if e.tokens[i] != wild && e.tokens[i] != tok.hash {
+		if e.tokens[i] != tok.hash && !(e.tokens[i] == wild && e.soft[i]) {
 			changed[i], grew = true, true
 		}
 	}
@@ -251,7 +259,7 @@ func (t *Tree) widen(e *entry, at func(int) bool) {
 	t.detach(e)
 	for i := range e.tokens {
 		if at(i) {
-			e.tokens[i], e.words[i], e.soft[i] = wild, "<*>", false
+			e.tokens[i], e.words[i], e.soft[i] = wild, "<*>", true
 		}
 	}
 	e.Text = label(e.words)

@@ -21,11 +21,14 @@ import (
 
 // How often and how long readiness is checked.
 const (
-	// firstPoll is the wait after the first try; it doubles up to lastPoll, so that a quick boot is not waited for longer than it takes.
+	// firstPoll is the wait after the first try, lastPoll the longest one. Between them it is a pollShare-th of the time that the boot has taken
+	// so far: that is the most that is lost at its end, be it a quick one or a slow one.
 	firstPoll = 2 * time.Millisecond
 	lastPoll  = 250 * time.Millisecond
-	// firstCommandPoll is that for commands, which cost a process each.
+	pollShare = 40
+	// firstCommandPoll and commandPollShare are those for commands, which cost a process each.
 	firstCommandPoll = 50 * time.Millisecond
+	commandPollShare = 8
 	// tryWait bounds one try.
 	tryWait = 5 * time.Second
 	// steady is how long a worker without a check has to run.
@@ -46,28 +49,23 @@ func (d *Driver) AwaitReady(ctx context.Context, id segue.InstanceID) error {
 		defer cancel()
 	}
 	begun := time.Now()
-	first := firstPoll
-	if len(t.own.Ready.Command) > 0 {
-		first = firstCommandPoll
-	}
-	wait, pid, last := first, 0, error(nil)
+	booting, pid, last := begun, 0, error(nil)
 	for {
 		v, changed := t.read()
 		if err := t.hopeless(ctx, v); err != nil {
 			return err
 		}
 		if v.PID != pid {
-			wait, pid = first, v.PID // it was started again
+			booting, pid = time.Now(), v.PID // it was started again
 		}
 		if v.Phase == segue.InstanceRunning {
 			if last = t.check(ctx, v.State); last == nil {
 				return nil
 			}
 		}
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(t.own.Ready.pause(time.Since(booting)))
 		select {
 		case <-timer.C:
-			wait = min(2*wait, lastPoll)
 		case <-changed:
 			timer.Stop()
 		case <-ctx.Done():
@@ -75,6 +73,14 @@ func (d *Driver) AwaitReady(ctx context.Context, id segue.InstanceID) error {
 			return t.late(ctx, time.Since(begun), last)
 		}
 	}
+}
+
+// pause is the wait before the next try of a boot that has taken so long by now.
+func (r Ready) pause(taken time.Duration) time.Duration {
+	if len(r.Command) > 0 {
+		return min(max(taken/commandPollShare, firstCommandPoll), lastPoll)
+	}
+	return min(max(taken/pollShare, firstPoll), lastPoll)
 }
 
 // hopeless gives the error of an instance that will not get ready any more.
