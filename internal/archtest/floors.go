@@ -49,6 +49,8 @@ func rooms() []room {
 		{"internal/workload/shim", 2, tree},
 		{"internal/migration", 2, contract},
 		{"internal/judge", 2, contract},
+		// From log lines to templates: a room in the contract's folder that its drivers may use, as above.
+		{"internal/judge/template", 2, tree},
 		{"internal/journal", 2, contract},
 		{"internal/proxy", 2, tree},
 		{"internal/api", 2, tree},

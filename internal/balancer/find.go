@@ -21,6 +21,11 @@ func Find(ctx context.Context, driver Driver, id segue.InstanceID) (BackendStatu
 	if err != nil {
 		return BackendStatus{}, err
 	}
+	return FindIn(snapshot, id)
+}
+
+// FindIn takes one backend out of a snapshot. KindNotFound when it is not listed.
+func FindIn(snapshot Snapshot, id segue.InstanceID) (BackendStatus, error) {
 	for _, backend := range snapshot.Backends {
 		if backend.ID == id {
 			return backend, nil

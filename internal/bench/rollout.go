@@ -30,7 +30,7 @@ func Rollout(ctx context.Context, t *Table, programs Programs, rounds int) (err 
 		return err
 	}
 	defer func() {
-		if closing := s.close(); err == nil {
+		if closing := s.close(ctx); err == nil {
 			err = closing
 		}
 	}()

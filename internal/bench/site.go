@@ -96,8 +96,9 @@ func copyProgram(from, to string) error {
 	return target.Close()
 }
 
-func (s *site) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+// close ends all that runs, also when ctx is done.
+func (s *site) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	err := app.Teardown(ctx, s.state, slog.New(slog.DiscardHandler))
 	if err != nil {

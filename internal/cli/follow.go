@@ -15,9 +15,11 @@ import (
 
 // Times of following, all of them bounds and none of them a promise.
 const (
-	// lookEvery is how often rollouts are looked at when no event says so; lookAfter how soon after an event at the earliest.
+	// lookEvery is how often rollouts are looked at when no event says so; lookAfter how soon after the last look an event leads to another one. A look
+	// at a large fleet takes its time: lookShare times as long passes between two of them at least.
 	lookEvery = time.Second
 	lookAfter = 80 * time.Millisecond
+	lookShare = 10
 	// drawEvery is how often a live view is redrawn.
 	drawEvery = 120 * time.Millisecond
 	// receiptWithin bounds the wait for a receipt after the end, drainWithin that for its last events, callWithin that for one answer, reconnectWithin
@@ -64,6 +66,7 @@ type follower struct {
 	rates    rates
 	screen   *screen // nil where nothing may be rewritten
 	looked   time.Time
+	lookTook time.Duration
 	tick     int
 	away     bool
 }
@@ -127,6 +130,7 @@ func (f *follower) look(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callWithin)
 	defer cancel()
 	f.looked, f.narrator.stale = f.d.Now(), false
+	defer func() { f.lookTook = f.d.Now().Sub(f.looked) }()
 	for i, id := range f.ids {
 		if f.rollouts[i].Receipt != nil {
 			continue

@@ -35,6 +35,21 @@ func TestDeployAsksAndFollowsToTheEnd(t *testing.T) {
 	})
 }
 
+// TestDeployEndsAsSoonAsItIsOver: the last events come right after a look, and are not left until the next tick.
+func TestDeployEndsAsSoonAsItIsOver(t *testing.T) {
+	sit(t, func(term *terminal) {
+		term.noTerminal = true
+		term.start("deploy", "v2", "--yes")
+		term.ends(0)
+		term.world.mu.Lock()
+		defer term.world.mu.Unlock()
+		last := term.world.entries[len(term.world.entries)-1]
+		if late := time.Since(last.At); last.Event.Kind != segue.EventReceipt || late > 100*time.Millisecond {
+			t.Errorf("the command ended %v after %s", late, last.Event.Kind)
+		}
+	})
+}
+
 func TestDeployWithoutAYesDoesNothing(t *testing.T) {
 	for _, answer := range []string{"", "n", "what?"} {
 		sit(t, func(term *terminal) {

@@ -14,8 +14,9 @@ type loop struct {
 	feed       *feed
 	ticks      <-chan time.Time
 	interrupts <-chan os.Signal
-	// due is true when it is time for a look.
-	due bool
+	// due is true when it is time for a look; soon fires when it is, after an event that came too early for one.
+	due  bool
+	soon <-chan time.Time
 }
 
 // run follows until there is nothing left to follow, or somebody leaves.
@@ -44,7 +45,7 @@ func (f *follower) run(ctx context.Context) (ending, error) {
 // turn looks if it is time to, and takes the next thing that happens.
 func (l *loop) turn(ctx context.Context) (end ending, over bool, err error) {
 	if l.due {
-		l.due = false
+		l.due, l.soon = false, nil
 		if err := l.look(ctx); err != nil {
 			return endLeft, false, err
 		}
@@ -60,10 +61,16 @@ func (l *loop) turn(ctx context.Context) (end ending, over bool, err error) {
 			return endLeft, false, l.feed.err
 		}
 		l.tell(entry)
-		l.due = l.age() >= lookAfter
+		if early := l.apart() - l.age(); early <= 0 {
+			l.due = true
+		} else if l.soon == nil {
+			l.soon = time.After(early)
+		}
+	case <-l.soon:
+		l.due = true
 	case <-l.ticks:
 		l.tick++
-		l.due = l.age() >= lookEvery || l.narrator.stale && l.age() >= lookAfter
+		l.due = l.age() >= max(lookEvery, l.apart()) || l.narrator.stale && l.age() >= l.apart()
 	case <-l.interrupts:
 		l.due = true
 		left, err := l.interrupted(ctx, l.interrupts)
@@ -73,6 +80,9 @@ func (l *loop) turn(ctx context.Context) (end ending, over bool, err error) {
 	}
 	return endLeft, false, nil
 }
+
+// apart is how long after one look the next may begin.
+func (l *loop) apart() time.Duration { return max(lookAfter, lookShare*l.lookTook) }
 
 // age is how old the last look is.
 func (l *loop) age() time.Duration { return l.d.Now().Sub(l.looked) }

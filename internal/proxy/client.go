@@ -212,6 +212,10 @@ func refusal(answer *http.Response) error {
 	var p problem
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, maxAdminBody))
 	if err := json.Unmarshal(text, &p); err != nil || p.Message == "" {
+		if answer.StatusCode == http.StatusNotFound || answer.StatusCode == http.StatusMethodNotAllowed {
+			return segue.Errorf(segue.KindUnsupported, "the proxy does not know this request: it is of another version").
+				WithHint("the next start of `segue proxy` brings it to this one; it keeps its configuration")
+		}
 		return segue.Errorf(segue.KindFault, "the proxy answered %s", answer.Status)
 	}
 	return &segue.Error{Kind: p.Kind, Message: p.Message, Hint: p.Hint}

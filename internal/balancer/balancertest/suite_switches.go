@@ -168,7 +168,7 @@ func (s *suite) find() {
 	other, b := s.in("one", "v1"), s.add("two", "v1")
 	want := func(rotation segue.Rotation) {
 		s.Helper()
-		got, err := balancer.Find(ctx, s.Driver, b.ID)
+		got, err := balancer.Find(s.Context(), s.Driver, b.ID)
 		s.must(err)
 		if listed := s.status(b.ID); got.Rotation != rotation || !reflect.DeepEqual(got, listed) {
 			s.Errorf("found %+v, want %q; the snapshot has %+v", got, rotation, listed)

@@ -183,7 +183,15 @@ func (d *Driver) Find(ctx context.Context, id segue.InstanceID) (status balancer
 		status = convertBackend(found)
 		return err
 	})
-	return status, err
+	if segue.KindOf(err) != segue.KindUnsupported {
+		return status, err
+	}
+	// The proxy was started by an older version, and serves on.
+	snapshot, err := d.Snapshot(ctx)
+	if err != nil {
+		return balancer.BackendStatus{}, err
+	}
+	return balancer.FindIn(snapshot, id)
 }
 
 func (d *Driver) snapshot(ctx context.Context) (snap proxy.Snapshot, err error) {

@@ -7,8 +7,6 @@ type joinState struct {
 	language language
 	// trace: frames were seen, so what looks like a trace's next part is one.
 	trace bool
-	// bad: the first line says that something failed, so an exception right after it is its.
-	bad bool
 	// indented: the last line was.
 	indented bool
 	// own: the first line was indented itself, so indentation means nothing in this stream.
@@ -27,7 +25,6 @@ const (
 func startState(line []byte) joinState {
 	s := joinState{own: indented(line)}
 	s.note(line)
-	s.bad = severityOf(line) >= Warn
 	return s
 }
 
@@ -48,33 +45,54 @@ func (s *joinState) note(line []byte) {
 
 // joins reports whether line goes on with the pending event, and notes it when so.
 func (s *joinState) joins(line []byte, a *Assembler) bool {
-	ok := s.continues(line, a.blanks)
+	ok := s.continues(line, a)
 	if ok {
 		s.note(line)
 	}
 	return ok
 }
 
-func (s *joinState) continues(line []byte, blanks int) bool {
+func (s *joinState) continues(line []byte, a *Assembler) bool {
 	switch {
 	case indented(line):
-		return frameLike(line) || (!s.own && blanks == 0) || s.trace
-	case hasPrefix(line, "Caused by: "), hasPrefix(line, "Suppressed: "), hasPrefix(line, "at ") && s.trace,
-		hasPrefix(line, "--- End of "), hasPrefix(line, "During handling of the above exception"),
-		hasPrefix(line, "The above exception was the direct cause"):
+		return frameLike(line) || (!s.own && a.blanks == 0) || s.trace
+	case s.trace && hasPrefix(line, "at "), tracePart(line):
 		return true
 	case hasPrefix(line, "Traceback (most recent call last)"):
-		return (s.bad && blanks == 0) || s.language == python
+		return s.language == python || (a.blanks == 0 && a.bad())
 	case s.language == python:
-		return s.indented && blanks == 0
+		return s.indented && a.blanks == 0
 	case s.language == golang:
 		return goTraceLine(line)
 	case goroutineHeader(line), rubyFrame(line):
-		return s.bad || s.trace
+		return s.trace || a.bad()
 	case exceptionHead(line):
-		return s.bad && blanks == 0 && !s.trace
+		return a.blanks == 0 && !s.trace && a.bad()
 	}
 	return false
+}
+
+// tracePart reports whether the line joins the parts of a chain of exceptions.
+func tracePart(line []byte) bool {
+	switch line[0] {
+	case 'C':
+		return hasPrefix(line, "Caused by: ")
+	case 'S':
+		return hasPrefix(line, "Suppressed: ")
+	case '-':
+		return hasPrefix(line, "--- End of ")
+	case 'D':
+		return hasPrefix(line, "During handling of the above exception")
+	case 'T':
+		return hasPrefix(line, "The above exception was the direct cause")
+	}
+	return false
+}
+
+// bad reports whether the pending event's first line says that something failed, so that an exception right after it is its.
+func (a *Assembler) bad() bool {
+	first, _, _ := bytes.Cut(a.pending, []byte{'\n'})
+	return severityOf(first) >= Warn
 }
 
 func indented(line []byte) bool { return len(line) > 1 && (line[0] == '\t' || line[0] == ' ') }
@@ -106,11 +124,8 @@ func goTraceLine(line []byte) bool {
 
 // rubyFrame reports whether the line is path:LINE:in `method'.
 func rubyFrame(line []byte) bool {
-	in := bytes.Index(line, []byte(":in `"))
-	if in < 0 {
-		in = bytes.Index(line, []byte(":in '"))
-	}
-	if in < 2 || line[in-1] < '0' || line[in-1] > '9' {
+	in := bytes.Index(line, []byte(":in "))
+	if in < 2 || in+4 >= len(line) || (line[in+4] != '`' && line[in+4] != '\'') || line[in-1] < '0' || line[in-1] > '9' {
 		return false
 	}
 	return bytes.IndexByte(line[:in], ' ') < 0

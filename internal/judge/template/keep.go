@@ -55,6 +55,7 @@ func (t *Tree) Pin(id ID) bool {
 
 // Unpin takes one Pin back.
 func (t *Tree) Unpin(id ID) {
+	t.full = false
 	if e := t.byID[t.Resolve(id)]; e != nil {
 		e = e.canon()
 		e.pins = max(0, e.pins-1)
@@ -83,6 +84,7 @@ func (t *Tree) makeRoom() bool {
 		kept = append(kept, e)
 	}
 	if t.live >= t.max {
+		t.full = true
 		return false
 	}
 	t.rebuild(kept)

@@ -56,12 +56,12 @@ func (m *masker) mask(l *Line, from int) {
 	i := m.header(l, from)
 	for i < len(text) && len(l.tokens) < maxTokens {
 		c := text[i]
-		switch class := m.class[c]; {
-		case class == space:
+		switch class := m.class[c]; class {
+		case space:
 			i++
-		case class == quote:
+		case quote:
 			i = m.quoted(l, i)
-		case class == delim:
+		case delim:
 			i = m.delimiter(l, i, from)
 		default:
 			i = m.word(l, i)
@@ -102,7 +102,7 @@ func (m *masker) assigned(l *Line, i int) int {
 // isKey reports whether a key and its = start at i.
 func (m *masker) isKey(text []byte, i int) bool {
 	j := i
-	for j < len(text) && m.class[text[j]]&(inWord) != 0 {
+	for j < len(text) && m.class[text[j]]&inWord != 0 {
 		j++
 	}
 	return j > i && j < len(text) && text[j] == '='

@@ -31,18 +31,31 @@ func eagerWords() map[uint64]int {
 	return words
 }
 
-// need is how many different words position i of the form wants before it varies.
+// fixed is how many words the form has that do not vary.
+func (e *entry) fixed() int {
+	n := 0
+	for _, tok := range e.tokens {
+		if tok != wild {
+			n++
+		}
+	}
+	return n
+}
+
+// need is how many different words position i of the form wants before it varies: the fewer words are left, the more. The last one stays.
 func (t *Tree) need(e *entry, i int) int {
-	words := len(e.tokens)
-	if i > 0 {
-		if n, ok := t.eager[e.tokens[i-1]]; ok && words > 2 {
+	fixed := e.fixed()
+	if i > 0 && fixed > 2 {
+		if n, ok := t.eager[e.tokens[i-1]]; ok {
 			return n
 		}
 	}
 	switch {
-	case words < 3 || i == 0:
+	case fixed < 2:
+		return 1 << 30
+	case fixed == 2 || i == 0:
 		return 3 * afterAny
-	case words == 3:
+	case fixed == 3:
 		return 2 * afterAny
 	}
 	return afterAny
@@ -213,7 +226,7 @@ func (e *entry) collapsed() uint64 {
 func (t *Tree) mergePairs(entries []*entry) {
 	counts := map[uint64]int32{}
 	pairs := func(e *entry, visit func(key uint64, i, j int) bool) {
-		if n := len(e.tokens); n < 6 || n > 20 || e.gone {
+		if n := len(e.tokens); n > 20 || e.gone || e.fixed() < 6 {
 			return
 		}
 		for i := 1; i < len(e.tokens); i++ {

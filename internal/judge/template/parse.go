@@ -1,6 +1,9 @@
 package template
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // Parser finds severity, logger and message of an event and masks it. It is not for concurrent use.
 type Parser struct {
@@ -103,12 +106,7 @@ func (p *Parser) take(f *fields, key, value []byte) {
 }
 
 func hasDigits(p []byte) bool {
-	for _, c := range p {
-		if isDigit(c) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(p, isDigit)
 }
 
 // finish masks what was collected; false: there is no message, so the line is read as plain text.

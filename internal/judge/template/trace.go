@@ -8,45 +8,20 @@ const topFrames = 5
 // trace reads a stack trace: its template is the exceptions' types and the top frames, without lines, addresses and generated numbers.
 // False: the event has several lines but no frame.
 func (p *Parser) trace(event []byte, l *Line) bool {
-	var frames [topFrames][2]int32
-	n, last := 0, false
 	from := len(l.text)
-	var kinds [3][2]int32
-	types := 0
-	pythonic := bytes.Contains(event, []byte("\n  File \"")) || hasPrefix(event, "  File \"")
-	sections := 0
-	for rest, first := event, true; len(rest) > 0; first = false {
-		line := rest
-		if end := bytes.IndexByte(rest, '\n'); end >= 0 {
-			line, rest = rest[:end], rest[end+1:]
-		} else {
-			rest = nil
-		}
+	var f found
+	f.innermostLast = bytes.Contains(event, []byte("\n  File \"")) || hasPrefix(event, "  File \"")
+	for line := range bytes.SplitSeq(event, []byte{'\n'}) {
+		first := f.lines == 0
+		f.lines++
 		if at, ok := p.frame(line, l, first); ok {
-			if sections == 0 {
-				sections = 1
-			}
-			switch {
-			case n < topFrames:
-				frames[n] = at
-				n++
-			case pythonic: // The innermost is the last.
-				copy(frames[:], frames[1:])
-				frames[topFrames-1] = at
-			}
-			last = true
-			continue
+			f.frame(at)
+		} else if at, ok := p.exceptionType(line, l); ok {
+			f.types[min(f.typeCount, len(f.types)-1)] = at
+			f.typeCount = min(f.typeCount+1, len(f.types))
 		}
-		if at, ok := p.exceptionType(line, l); ok {
-			if types == len(kinds) {
-				types--
-			}
-			kinds[types] = at
-			types++
-		}
-		_ = last
 	}
-	if n == 0 {
+	if f.frameCount == 0 {
 		l.text = l.text[:from]
 		return false
 	}
@@ -57,13 +32,32 @@ func (p *Parser) trace(event []byte, l *Line) bool {
 	// The fingerprint stands alone: a trace in a message is that trace, whoever logged it.
 	l.tokens = l.tokens[:0]
 	p.logger = p.logger[:0]
-	for _, at := range kinds[:types] {
+	for _, at := range f.types[:f.typeCount] {
 		l.word(l.text, int(at[0]), int(at[1]), false)
 	}
-	for _, at := range frames[:n] {
+	for _, at := range f.frames[:f.frameCount] {
 		l.word(l.text, int(at[0]), int(at[1]), false)
 	}
 	return true
+}
+
+// found is what a trace consists of, each a place in the line's text.
+type found struct {
+	lines, frameCount, typeCount int
+	frames                       [topFrames][2]int32
+	types                        [3][2]int32
+	innermostLast                bool // as Python has it
+}
+
+func (f *found) frame(at [2]int32) {
+	switch {
+	case f.frameCount < topFrames:
+		f.frames[f.frameCount] = at
+		f.frameCount++
+	case f.innermostLast:
+		copy(f.frames[:], f.frames[1:])
+		f.frames[topFrames-1] = at
+	}
 }
 
 // frame appends the frame's name to the line's text: what is called, without where.

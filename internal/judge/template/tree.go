@@ -53,10 +53,10 @@ type entry struct {
 	root   uint64
 	tokens []uint64
 	// soft: a name; of a position that varies: words stood there, not values alone.
-	soft []bool
-	words  []string
-	pins   int
-	gone   bool
+	soft  []bool
+	words []string
+	pins  int
+	gone  bool
 	// alias: what it merged into, though its own form still matches lines.
 	alias *entry
 }
@@ -86,6 +86,7 @@ type Tree struct {
 	eager   map[uint64]int
 	births  int64
 	live    int
+	full    bool // all that is kept is pinned
 	nextRun int64
 	former  map[ID]struct{}
 	order   []ID // of former
@@ -197,47 +198,55 @@ func (s *search) descend(n *node, depth int) {
 	}
 }
 
-// try compares the line with one template: a word of prose that differs rules it out, a name that differs costs.
+// try compares the line with one template.
 func (s *search) try(e *entry) {
-	equal, fixed, mixed := 0, 0, 0
-	for i := range s.line.tokens {
-		tok := &s.line.tokens[i]
-		want := e.tokens[i]
-		if want == wild {
-			// Where values alone stood so far, a word costs.
-			if tok.hash != wild && !e.soft[i] {
-				fixed++
-				if !tok.soft {
-					mixed++
-				}
-			}
-			continue
-		}
-		fixed++
-		switch {
-		case tok.hash == want:
-			equal++
-		case tok.hash == wild || (tok.soft && e.soft[i]):
-			if tok.hash == wild && !e.soft[i] {
-				mixed++
-			}
-			if i == 0 {
-				mixed++
-			}
-		default:
-			return
-		}
-	}
-	score := 1.0
-	if fixed > 0 {
-		score = float64(equal) / float64(fixed)
-	}
-	if score < similarity || (mixed > 0 && (score < firstSimilarity || equal < 2)) || (equal < fixed && equal == 0) {
+	c, ok := e.compare(s.line)
+	if !ok {
 		return
 	}
-	if s.best == nil || score > s.score || (score == s.score && (equal > s.equal || equal == s.equal && e.Born < s.best.Born)) {
-		s.best, s.score, s.equal = e, score, equal
+	score := 1.0
+	if c.fixed > 0 {
+		score = float64(c.equal) / float64(c.fixed)
 	}
+	if score < similarity || (c.mixed > 0 && score < firstSimilarity) || (c.equal < c.fixed && c.equal < 2) {
+		return
+	}
+	better := score > s.score || (score == s.score && (c.equal > s.equal || c.equal == s.equal && s.best != nil && e.Born < s.best.Born))
+	if s.best == nil || better {
+		s.best, s.score, s.equal = e, score, c.equal
+	}
+}
+
+// comparison counts the places of a template where words count: those equal, and those where a word of prose or the first word differs.
+type comparison struct{ fixed, equal, mixed int }
+
+// compare is false when a word of prose differs from another: that rules the template out. A name that differs costs.
+func (e *entry) compare(l *Line) (c comparison, ok bool) {
+	for i := range l.tokens {
+		tok, want := &l.tokens[i], e.tokens[i]
+		if want == wild && (tok.hash == wild || e.soft[i]) {
+			continue
+		}
+		c.fixed++
+		switch {
+		case tok.hash == want:
+			c.equal++
+			continue
+		case want == wild: // Where values alone stood so far, a word costs.
+			if !tok.soft {
+				c.mixed++
+			}
+			continue
+		case tok.hash == wild && !e.soft[i]:
+			c.mixed++
+		case tok.hash != wild && (!tok.soft || !e.soft[i]):
+			return c, false
+		}
+		if i == 0 {
+			c.mixed++
+		}
+	}
+	return c, true
 }
 
 // grow makes the positions vary in which the line differs.
@@ -245,7 +254,7 @@ func (t *Tree) grow(e *entry, l *Line) {
 	var changed [maxTokens]bool
 	grew := false
 	for i, tok := range l.tokens {
-		if e.tokens[i] != tok.hash && !(e.tokens[i] == wild && e.soft[i]) {
+		if e.tokens[i] != tok.hash && (e.tokens[i] != wild || !e.soft[i]) {
 			changed[i], grew = true, true
 		}
 	}
@@ -267,7 +276,7 @@ func (t *Tree) widen(e *entry, at func(int) bool) {
 }
 
 func (t *Tree) create(l *Line, raw []byte, now time.Time, match Match) Match {
-	if t.live >= t.max && !t.makeRoom() {
+	if t.live >= t.max && (t.full || !t.makeRoom()) {
 		match.ID = Overflow
 		return match
 	}

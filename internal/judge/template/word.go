@@ -55,15 +55,9 @@ func (m *masker) within(text []byte, i, j int) bool {
 
 // special gives the end of a URL, path, or address with colons that starts at i, where the word ends at j; or 0.
 func (m *masker) special(text []byte, i, j int, has uint16) int {
-	if j < len(text) && text[j] == ':' && j+1 < len(text) {
-		switch next := text[j+1]; {
-		case next == '/' && j+2 < len(text) && text[j+2] == '/' && has&^(lower|upper|digit|other) == 0,
-			next == '\\' && j == i+1, next == '/' && j == i+1 && has&upper != 0:
-			return m.pathEnd(text, j+1)
-		case has&(digit|upper|lower) != 0 && j-i <= 4:
-			if end := hexColons(text, i); end > 0 {
-				return end
-			}
+	if j+1 < len(text) && text[j] == ':' {
+		if end := m.colon(text, i, j, has); end > 0 {
+			return end
 		}
 	}
 	if has&slash != 0 {
@@ -77,9 +71,19 @@ func (m *masker) special(text []byte, i, j int, has uint16) int {
 	}
 	// The beginning of node-[40-63], blk_{...}.
 	if j < len(text) && (text[j] == '[' || text[j] == '{') && (text[j-1] == '-' || text[j-1] == '_') && j > i+1 {
-		if end := balanced(text, j); end > 0 {
-			return end
-		}
+		return balanced(text, j)
+	}
+	return 0
+}
+
+// colon gives the end of a URL, a Windows path or an address of which the word from i to the colon at j is the beginning; or 0.
+func (m *masker) colon(text []byte, i, j int, has uint16) int {
+	switch next := text[j+1]; {
+	case next == '/' && j+2 < len(text) && text[j+2] == '/' && has&^(lower|upper|digit|other) == 0,
+		next == '\\' && j == i+1, next == '/' && j == i+1 && has&upper != 0:
+		return m.pathEnd(text, j+1)
+	case has&(digit|upper|lower) != 0 && j-i <= 4:
+		return hexColons(text, i)
 	}
 	return 0
 }
@@ -109,11 +113,11 @@ func hexColons(text []byte, i int) int {
 			run = 0
 			continue
 		}
-		if !isDigit(c) && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F') {
+		if !isDigit(c) && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
 			break
 		}
 		digits = digits || isDigit(c)
-		if run++; run > 4 {
+		if run++; run > 5 {
 			return 0
 		}
 	}
@@ -151,6 +155,9 @@ func (m *masker) classify(l *Line, from, to int, has uint16) {
 	if dateName(word) && m.nearDate(l, to) {
 		l.value(from, to, true)
 		return
+	}
+	if has == upper && l.Severity != Unknown && severityWord(word) == l.Severity {
+		return // It is in the root.
 	}
 	l.word(text, from, to, attached || softWord(word, has))
 }
@@ -239,12 +246,14 @@ func softWord(word []byte, has uint16) bool {
 		return end < 0 || end+1 >= len(word) || word[end+1] >= 'a' && bytes.Count(word, []byte{'.'}) > 1 || allCaps(word[end+1:])
 	}
 	switch {
-	case has&camel != 0:
+	case has&camel != 0 && bytes.IndexByte(word, '#') < 0:
 		return !exceptionName(word)
 	case has&under != 0:
 		return bytes.IndexByte(word, '_') > 0
 	case has&(lower|high) == 0 && has&upper != 0:
 		return len(word) > 1 && severityWord(word) == Unknown && !httpMethod(word)
+	case bytes.IndexByte(word, '#') > 0: // Class#method
+		return false
 	case has&(other|slash|backslash) != 0:
 		return bytes.Count(word, []byte{'-'}) > 1 || bytes.ContainsAny(word, "$#%+*&~!?")
 	}
