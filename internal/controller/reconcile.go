@@ -124,6 +124,11 @@ func (c *Controller) awaitBack(ctx context.Context, driver workload.Driver, inst
 			break
 		}
 	}
+	c.reportUp(ctx, driver, instance)
+}
+
+// reportUp writes down that an instance is ready again, where the journal has it that it is not.
+func (c *Controller) reportUp(ctx context.Context, driver workload.Driver, instance segue.Instance) {
 	instance = c.asListed(ctx, driver, instance)
 	_ = c.decide(ctx, func(ledger *rollout.Ledger) ([]segue.Event, error) {
 		known, ok := ledger.Services[instance.Service]
@@ -240,11 +245,23 @@ func (c *Controller) reconcile(ctx context.Context, s *service, should []settled
 				continue
 			}
 		}
+		c.follow(ctx, s, each.slot, instance)
 		if err := c.restoreRotation(ctx, s, each.slot, instance, backends); err != nil {
 			c.log.WarnContext(ctx, "restore rotation", "server", each.slot.Server.Name, "error", err)
 		}
 	}
 	return c.reportStrays(ctx, s, running)
+}
+
+// follow makes up for what a controller that was away did not hear: an instance that went down meanwhile, or is ready again.
+func (c *Controller) follow(ctx context.Context, s *service, slot segue.Slot, instance segue.Instance) {
+	running := instance.State == segue.InstanceRunning
+	switch {
+	case slot.Ready && (!running || instance.Restarts > slot.Instance.Restarts):
+		c.noticed(ctx, s.workload, instance)
+	case !slot.Ready && running && s.workload.Probe(ctx, instance.ID) == nil:
+		c.reportUp(ctx, s.workload, instance)
+	}
 }
 
 // lookAtBalancer asks the balancer, and brings it back where it has gone or forgotten the service.

@@ -61,6 +61,7 @@ func (c *Controller) awaitReady(ctx context.Context, job job) (*segue.Outcome, e
 	bounded, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	began := time.Now()
+	job.introduce(bounded)
 	err := job.service.workload.AwaitReady(bounded, job.step.Instance)
 	switch {
 	case err == nil:
@@ -70,6 +71,14 @@ func (c *Controller) awaitReady(ctx context.Context, job job) (*segue.Outcome, e
 			WithHint("see what it says with `segue logs %s`", job.step.Server)
 	default:
 		return nil, fmt.Errorf("await %s on %s: %w", job.step.Release, job.step.Server, err)
+	}
+}
+
+// introduce makes an instance known to the balancer while it boots, which takes no time of anybody's: to admit it is then one change and not two.
+// Where that does not work, admit says so.
+func (j job) introduce(ctx context.Context) {
+	if address := j.address(); j.service.balancer != nil && address != "" {
+		_ = j.service.balancer.Add(ctx, backendOf(j.step.Instance, j.step.Server, j.step.Release, address))
 	}
 }
 

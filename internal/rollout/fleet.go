@@ -203,7 +203,8 @@ func (m *machine) lostOnTheWayBack(event segue.Event) {
 		return
 	}
 	for i, step := range m.Plan.Steps {
-		if status := m.Steps[i].Status; step.Server == event.Server && (status == StepWaiting || status == StepRunning) {
+		waits := step.Kind == segue.StepAwaitReady && step.Server == event.Server || step.Instance == event.Instance
+		if status := m.Steps[i].Status; waits && (status == StepWaiting || status == StepRunning) {
 			return
 		}
 	}

@@ -35,7 +35,6 @@ type record struct {
 	previous segue.ReleaseName
 	ends     []laws.End
 	beyond   map[segue.ServerName]bool
-	drifts   []laws.Violation
 }
 
 // seen is an instance as the record knows it.
@@ -300,35 +299,33 @@ func (r *record) reread(ctx context.Context, journal *memory.Journal) {
 	}
 }
 
-// drift compares, once all is at rest, what the journal tells with what is: the same instances, in the same place.
-func (r *record) drift(ctx context.Context, balancer balancer.Driver) {
+// drift compares what the journal tells with what is: the same instances, in the same place.
+func (r *record) drift(ctx context.Context, balancer balancer.Driver) []laws.Violation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	snapshot, err := balancer.Snapshot(ctx)
-	there := r.ask()
-	r.refresh()
 	service := r.ledger.Services["web"]
 	if service == nil {
-		return
+		return nil
 	}
-	in := map[segue.InstanceID]bool{}
+	snapshot, err := balancer.Snapshot(ctx)
+	there, in := r.ask(), map[segue.InstanceID]bool{}
 	for _, backend := range snapshot.Backends {
 		in[backend.ID] = err == nil && backend.Rotation == segue.RotationIn
 	}
+	var drifts []laws.Violation
 	for _, slot := range service.Fleet.Slots {
 		id := slot.Instance.ID
 		if id == "" || r.beyond[slot.Server.Name] || slot.Instance.State == segue.InstanceExited {
 			continue
 		}
-		// A death of just now may be noticed yet.
-		_, runs := there[id]
-		ready := r.copies[id] != nil && r.copies[id].ready
+		ready, runs := there[id]
 		rotates := !service.Settings.Balanced || in[id] == (slot.Rotation == segue.RotationIn)
-		if !runs || slot.Ready && (!ready || !rotates) {
-			r.drifts = append(r.drifts, laws.Violation{Law: "nothing hidden", At: len(r.facts), Text: fmt.Sprintf(
+		if !runs || slot.Ready != ready || slot.Ready && !rotates {
+			drifts = append(drifts, laws.Violation{Law: "nothing hidden", At: len(r.facts), Text: fmt.Sprintf(
 				"at rest, the journal has %s %s ready=%v; really it runs=%v ready=%v in=%v", id, slot.Rotation, slot.Ready, runs, ready, in[id])})
 		}
 	}
+	return drifts
 }
 
 // sum identifies an entry's content.

@@ -66,10 +66,36 @@ func (l *Line) value(from, to int, number bool) {
 	l.tokens = append(l.tokens, token{hash: wild, from: int32(from), to: int32(to), number: number})
 }
 
+// hide turns words into values.
+func (l *Line) hide(words map[uint64]struct{}) {
+	if len(words) == 0 {
+		return
+	}
+	hidden := false
+	tokens := l.tokens
+	l.tokens = l.tokens[:0]
+	for _, t := range tokens {
+		if _, ok := words[t.hash]; ok {
+			hidden = true
+			l.value(int(t.from), int(t.to), false)
+		} else if t.hash == wild {
+			l.value(int(t.from), int(t.to), t.number)
+		} else {
+			l.tokens = append(l.tokens, t)
+		}
+	}
+	if hidden {
+		l.chain(l.root)
+	}
+}
+
 // seal computes the hash of the whole.
 func (l *Line) seal() {
-	h := mix(l.root^uint64(l.Kind)<<8^uint64(l.Severity), 0x9e3779b97f4a7c15)
-	l.root = h
+	l.root = mix(l.root^uint64(l.Kind)<<8^uint64(l.Severity), 0x9e3779b97f4a7c15)
+	l.chain(l.root)
+}
+
+func (l *Line) chain(h uint64) {
 	for _, t := range l.tokens {
 		h = mix(h^t.hash, 0xa0761d6478bd642f)
 	}

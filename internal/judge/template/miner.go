@@ -16,11 +16,13 @@ type Miner struct {
 	tree   *Tree
 	counts *Counter
 	onNew  func(Template)
+	// servers are those seen so far.
+	servers map[segue.ServerName]struct{}
 }
 
 // NewMiner gives an empty miner. born, which may be nil, is told of each new template as it comes; it must not call the miner.
 func NewMiner(o Options, born func(Template)) *Miner {
-	m := &Miner{parser: NewParser(), tree: NewTree(o), counts: NewCounter(o), onNew: born}
+	m := &Miner{parser: NewParser(), tree: NewTree(o), counts: NewCounter(o), onNew: born, servers: map[segue.ServerName]struct{}{}}
 	m.tree.moved, m.tree.dropped = m.counts.move, m.counts.drop
 	return m
 }
@@ -33,8 +35,21 @@ type Stream struct {
 	now    time.Time
 }
 
-// Stream opens a server's output. When the server restarts or the stream is read anew, Close it and open another.
-func (m *Miner) Stream(server segue.ServerName) *Stream { return &Stream{miner: m, server: server} }
+// Stream opens a server's output. When the server restarts or the stream is read anew, Close it and open another. Open the streams of all
+// servers before the first line: the servers' names are values in all lines from then on.
+func (m *Miner) Stream(server segue.ServerName) *Stream {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.meet(server)
+	return &Stream{miner: m, server: server}
+}
+
+func (m *Miner) meet(server segue.ServerName) {
+	if _, ok := m.servers[server]; !ok {
+		m.servers[server] = struct{}{}
+		m.tree.Hide(string(server))
+	}
+}
 
 // Line takes a line that the server dated at (zero: unknown) and that came now.
 func (s *Stream) Line(line []byte, at, now time.Time) {
@@ -69,6 +84,7 @@ func (s *Stream) emit(e Event) { s.miner.Add(e.Text, s.server, e.At, s.now) }
 func (m *Miner) Add(event []byte, server segue.ServerName, at, now time.Time) Match {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.meet(server)
 	m.parser.Parse(event, &m.line)
 	match := m.tree.Learn(&m.line, event, now)
 	m.counts.Add(match.ID, server, at, now)

@@ -228,6 +228,35 @@ func TestNamesMergeAndOldIDsStay(t *testing.T) {
 	})
 }
 
+func TestServersNamesAreNoWords(t *testing.T) {
+	m := template.NewMiner(template.Options{}, nil)
+	ids := map[template.ID]bool{}
+	servers := []segue.ServerName{"alpha", "beta", "gamma"}
+	for _, server := range servers {
+		m.Stream(server)
+	}
+	for _, server := range servers {
+		ids[m.Add([]byte("instance "+server+" is ready"), server, start, start).ID] = true
+	}
+	if len(ids) != 1 || len(m.Shared(servers)) != 1 {
+		t.Errorf("%d templates", len(ids))
+	}
+}
+
+func TestAFloodOfTemplatesIsBounded(t *testing.T) {
+	m := template.NewMiner(template.Options{Templates: 1000, Cells: 5000}, nil)
+	s := m.Stream("a")
+	for i := range 6000 {
+		s.Line(fmt.Appendf(nil, "%s %s %s went wrong", word(i*31), word(i*7), word(i*3)), time.Time{}, start.Add(time.Duration(i)*time.Second))
+	}
+	s.Close(start.Add(6000 * time.Second))
+	m.Look(func(tree *template.Tree, _ *template.Counter) {
+		if tree.Len() > 1000 {
+			t.Errorf("%d templates", tree.Len())
+		}
+	})
+}
+
 func TestCounterKeepsItsBoundsAndCorrectsClocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := template.NewCounter(template.Options{Slots: 6, Cells: 100})

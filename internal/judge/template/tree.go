@@ -85,6 +85,8 @@ type Tree struct {
 	places  map[uint64]place  // by the hash of a form with one position left out
 	eager   map[uint64]int
 	births  int64
+	// hidden are words that are values everywhere: the servers' names.
+	hidden  map[uint64]struct{}
 	live    int
 	full    bool // all that is kept is pinned
 	nextRun int64
@@ -106,7 +108,7 @@ type place struct {
 func NewTree(o Options) *Tree {
 	t := &Tree{
 		max: o.defaults().Templates, buckets: map[uint64]*node{}, byID: map[ID]*entry{}, aliases: map[ID]ID{},
-		cache: map[uint64]*entry{}, places: map[uint64]place{}, former: map[ID]struct{}{}, nextRun: 64,
+		cache: map[uint64]*entry{}, places: map[uint64]place{}, former: map[ID]struct{}{}, hidden: map[uint64]struct{}{}, nextRun: 64,
 		eager: eagerWords(),
 	}
 	return t
@@ -117,11 +119,14 @@ func (t *Tree) Learn(l *Line, raw []byte, now time.Time) Match {
 	e := t.cache[l.seq]
 	match := Match{Severity: l.Severity}
 	if e == nil || e.gone {
+		seq := l.seq
+		l.hide(t.hidden)
 		if e = t.find(l); e == nil {
 			return t.create(l, raw, now, match)
 		}
 		t.grow(e, l)
 		t.remember(l.seq, e)
+		t.remember(seq, e)
 	}
 	e.Last = now
 	e.Count++
@@ -138,12 +143,21 @@ func (t *Tree) Learn(l *Line, raw []byte, now time.Time) Match {
 func (t *Tree) Find(l *Line) (id ID, ok bool) {
 	e := t.cache[l.seq]
 	if e == nil || e.gone {
+		l.hide(t.hidden)
 		e = t.find(l)
 	}
 	if e == nil {
 		return 0, false
 	}
 	return e.canon().ID, true
+}
+
+// Hide makes a word of four letters and more a value wherever it stands: a server's name, so that a line that has it is the same on all
+// servers. Shorter ones are too likely to be words.
+func (t *Tree) Hide(word string) {
+	if len(word) >= 4 {
+		t.hidden[hashBytes([]byte(word))] = struct{}{}
+	}
 }
 
 // remember caches a form; the cache is bounded by forgetting all.

@@ -121,6 +121,10 @@ func hexColons(text []byte, i int) int {
 			return 0
 		}
 	}
+	if j < len(text) && groups > 1 && run == 0 && isLetter(text[j]) {
+		j-- // A word right after the address's colon.
+		groups--
+	}
 	if j < len(text) && (isLetter(text[j]) || text[j] == '_') || groups < 3 || (!digits && groups != 6) {
 		return 0
 	}
