@@ -59,8 +59,12 @@ func (d *Driver) AwaitReady(ctx context.Context, id segue.InstanceID) error {
 			booting, pid = time.Now(), v.PID // it was started again
 		}
 		if v.Phase == segue.InstanceRunning {
-			if last = t.check(ctx, v.State); last == nil {
+			err := t.check(ctx, v.State)
+			if err == nil {
 				return nil
+			}
+			if last == nil || ctx.Err() == nil {
+				last = err // a try that the deadline cut short says less than the one before it
 			}
 		}
 		timer := time.NewTimer(t.own.Ready.pause(time.Since(booting)))

@@ -133,7 +133,7 @@ func (d *Driver) stop(ctx context.Context, id segue.InstanceID) error {
 func (d *Driver) endShim(ctx context.Context, t *tracked) error {
 	const tries = 5
 	for fault := 1; ; fault++ {
-		state, err := d.orderStop(ctx, t, fault > 1)
+		state, err := d.orderStop(ctx, t)
 		if err == nil {
 			d.letGo(ctx, state)
 			return nil
@@ -152,20 +152,17 @@ func (d *Driver) endShim(ctx context.Context, t *tracked) error {
 	}
 }
 
-// orderStop gives the stop order once and waits for the shim's last state. A shim that was never heard of, or is doubted, is asked for its state first,
-// and brought back if it does not answer.
-func (d *Driver) orderStop(ctx context.Context, t *tracked, doubted bool) (shim.State, error) {
-	if v, _ := t.read(); doubted || !v.known || v.fault != nil {
-		state, err := t.client.State(ctx)
-		if err != nil {
-			if state, err = d.revive(ctx, t); err != nil {
-				return state, err
-			}
-		}
-		d.learn(t, state) // whoever follows the instance goes on from there
-	}
-	state, err := t.client.Stop(ctx)
+// orderStop gives the stop order once and waits for the shim's last state. Before it asks for the present one, which has a time limit: a shim
+// that hangs is replaced.
+func (d *Driver) orderStop(ctx context.Context, t *tracked) (shim.State, error) {
+	state, err := t.client.State(ctx)
 	if err != nil {
+		if state, err = d.revive(ctx, t); err != nil {
+			return state, err
+		}
+	}
+	d.learn(t, state) // whoever follows the instance goes on from there
+	if state, err = t.client.Stop(ctx); err != nil {
 		return state, err
 	}
 	d.learn(t, state)
