@@ -17,7 +17,7 @@ import (
 var seed = flag.Uint64("seed", 0, "play the scenario of this seed alone, and tell its story")
 
 // defaultRuns is how many scenarios are played when SEGUE_SIM does not say otherwise.
-const defaultRuns = 2000
+const defaultRuns = 1000
 
 func runs() uint64 {
 	if n, err := strconv.ParseUint(os.Getenv("SEGUE_SIM"), 10, 64); err == nil {
