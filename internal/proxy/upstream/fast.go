@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// slowBody is how long reading a small body may take before the connection that was taken meanwhile is looked at again.
-const slowBody = 20 * time.Millisecond
-
 // Eligible says whether a request is one for the own HTTP/1.1 path: no Upgrade, no Expect, no trailers of its own, and no body or one
 // of known length that is at most 1 MiB or replayable (Request.GetBody). Whether the client speaks HTTP/1.1 or HTTP/2 does not
 // matter.
@@ -93,12 +90,12 @@ func (c *carrier) acquire(ctx context.Context, x *exchange, pooled bool) (unwatc
 			return unwatch, nil
 		}
 		fits = false
-		begun := time.Now()
 		if err = x.readBody(); err != nil {
 			return unwatch, err
 		}
 		now = time.Now()
-		if now.Sub(begun) < slowBody || l.state() == quiet || over(ctx) {
+		// However short that took: what is written on a connection that was closed meanwhile is a POST that nobody knows the fate of.
+		if l.state() == quiet || over(ctx) {
 			return unwatch, nil
 		}
 		if unwatch != nil {
