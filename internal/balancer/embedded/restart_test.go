@@ -82,7 +82,8 @@ func TestKilledBackendLosesNoGetsAndDuplicatesNoPosts(t *testing.T) {
 		s.start()
 	})
 	if gets := report.Kinds[load.KindGet]; gets.Failed != 0 {
-		t.Errorf("%d of %d GETs failed: %v", gets.Failed, gets.Requests, gets.Causes)
+		snap, err := f.driver.Snapshot(t.Context())
+		t.Errorf("%d of %d GETs failed: %v; by the proxy: %+v, %v", gets.Failed, gets.Requests, gets.Causes, snap.Failures, err)
 	}
 	f.wantEachOnce(report)
 	// What may fail is what was being worked on: at most the requests in flight at each kill.
