@@ -48,9 +48,15 @@ func rooms() []room {
 		// contract's folder that its drivers may use (see refuse).
 		{"internal/workload/shim", 2, tree},
 		{"internal/migration", 2, contract},
+		// Rooms in the contract's folder that its drivers may use, as above: the teams' folders of files, and how fast long work may go.
+		{"internal/migration/source", 2, tree},
+		{"internal/migration/pace", 2, tree},
+		{"internal/migration/jsonshape", 2, tree},
 		{"internal/judge", 2, contract},
 		// From log lines to templates: a room in the contract's folder that its drivers may use, as above.
 		{"internal/judge/template", 2, tree},
+		// The statistics that judges decide by: likewise.
+		{"internal/judge/evidence", 2, tree},
 		{"internal/journal", 2, contract},
 		{"internal/proxy", 2, tree},
 		{"internal/api", 2, tree},
@@ -65,6 +71,7 @@ func rooms() []room {
 		{"internal/telemetry", 1, tree},
 		{"internal/unixsock", 1, single},
 		{"internal/statefile", 1, single},
+		{"internal/sqltext", 1, single},
 		{"internal/operator", 1, single},
 		{"internal/version", 1, single},
 		{"internal/testenv", 1, single},
