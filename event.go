@@ -47,6 +47,8 @@ const (
 	EventSample EventKind = "sample"
 	// EventReceipt keeps the receipt of a rollout that ended; carries Data.
 	EventReceipt EventKind = "receipt"
+	// EventDatabase records what was ordered of a database outside of rollouts, or came of it; carries Database and Data.
+	EventDatabase EventKind = "database"
 	// EventRotation records that an operator drained or admitted a server by hand, outside rollouts; carries Server, Rotation.
 	EventRotation EventKind = "rotation"
 )
@@ -66,6 +68,7 @@ type Event struct {
 	Server    ServerName    `json:"server,omitempty"`
 	Partition PartitionName `json:"partition,omitempty"`
 	Instance  InstanceID    `json:"instance,omitempty"`
+	Database  DatabaseName  `json:"database,omitempty"`
 	Rotation  Rotation      `json:"rotation,omitempty"`
 	// Restarts is how often the instance has been started again by its keeper, in EventInstanceDown and EventInstanceUp.
 	Restarts int `json:"restarts,omitempty"`
@@ -122,6 +125,10 @@ type Outcome struct {
 	InFlight int `json:"in_flight,omitempty"`
 	// LongClosed counts long connections (WebSockets, streams) that were closed properly at the drain deadline.
 	LongClosed int `json:"long_closed,omitempty"`
+	// Owed says, of a database step, what stays to be done because its gate or the database did not let it; "" when all is done.
+	Owed string `json:"owed,omitempty"`
+	// Work is what a database step measured, opaque to the machine.
+	Work json.RawMessage `json:"work,omitempty"`
 	// Note is one clause for people.
 	Note string `json:"note,omitempty"`
 }

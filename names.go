@@ -22,6 +22,8 @@ type (
 	PartitionName string
 	// InstanceID names one running copy of a release on a server, for ever: no second copy gets the same one.
 	InstanceID string
+	// DatabaseName names a database of a project ("main").
+	DatabaseName string
 	// Digest is a content digest, "sha256:" and 64 hex digits.
 	Digest string
 )
@@ -49,6 +51,11 @@ func ParseServerName(s string) (ServerName, error) { return parseName[ServerName
 // ParsePartitionName checks a partition's name; the same rule as for services.
 func ParsePartitionName(s string) (PartitionName, error) {
 	return parseName[PartitionName]("partition", s)
+}
+
+// ParseDatabaseName checks a database's name; the same rule as for services.
+func ParseDatabaseName(s string) (DatabaseName, error) {
+	return parseName[DatabaseName]("database", s)
 }
 
 // ParseProjectName checks a project's name; the same rule as for services.

@@ -53,6 +53,29 @@ type Step struct {
 	On bool `json:"on,omitempty"`
 	// Why says in a few words what this step is for, where that is not plain ("stray of an earlier start").
 	Why string `json:"why,omitempty"`
+	// Database and Change say what a database step works on; Title is the change in a few words.
+	Database DatabaseName `json:"database,omitempty"`
+	Change   string       `json:"change,omitempty"`
+	Title    string       `json:"title,omitempty"`
+	// Closes says, for a point of no return, why stable cannot come back once this step has run; "" for all others. A person's yes comes before it.
+	Closes string `json:"closes,omitempty"`
+}
+
+// Work is one change of a database, as strategies see it.
+type Work struct {
+	Database DatabaseName `json:"database"`
+	Change   string       `json:"change"`
+	// Kind is StepExpand, StepBackfill or StepContract.
+	Kind  StepKind `json:"kind"`
+	Title string   `json:"title"`
+	Why   string   `json:"why,omitempty"`
+	// Breaking work serves the new release alone: only all-at-once carries it. Split says what a split over releases would look like.
+	Breaking bool   `json:"breaking,omitempty"`
+	Split    string `json:"split,omitempty"`
+	// Closes says why stable cannot come back once it has run; "" when it can.
+	Closes string `json:"closes,omitempty"`
+	// Takes is the estimate; 0 when not known.
+	Takes time.Duration `json:"takes,omitempty"`
 }
 
 // Goal is where a plan leads.
@@ -83,6 +106,8 @@ type Plan struct {
 	// Batches is the number of stages.
 	Batches int    `json:"batches"`
 	Steps   []Step `json:"steps"`
+	// Work is what the plan's database steps do, with what is known of it beforehand.
+	Work []Work `json:"work,omitempty"`
 	// Notes say what the plan leaves alone and why.
 	Notes []string `json:"notes,omitempty"`
 	// WayBack says how to return, from the step it names on.

@@ -13,9 +13,6 @@ import (
 	"github.com/segue-deploy/segue"
 )
 
-// DatabaseName names a database of a project ("main").
-type DatabaseName = string
-
 // Driver speaks to one database. Every method may be called at the same time and again after a crash of the caller. What was done is kept in the
 // database itself, statement by statement, so that a controller that lost its state cannot do a thing twice. Errors carry a segue.Kind and, for
 // missing privileges, the exact GRANT as hint.

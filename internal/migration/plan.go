@@ -28,9 +28,9 @@ type History struct {
 
 // Plan is what is to be done, in order.
 type Plan struct {
-	Database DatabaseName `json:"database,omitempty"`
-	Server   Server       `json:"server"`
-	Files    []FileState  `json:"files"`
+	Database segue.DatabaseName `json:"database,omitempty"`
+	Server   Server             `json:"server"`
+	Files    []FileState        `json:"files"`
 	// Changes not yet done, in the order in which they run: those of Release, and those owed by earlier ones.
 	Changes []Change `json:"changes"`
 	// Faults make the plan unusable.

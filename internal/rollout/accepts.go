@@ -29,7 +29,11 @@ func Accepts(state State, order segue.Order) error {
 	case segue.VerbResume:
 		return m.acceptsResume()
 	case segue.VerbAbort:
+		return m.acceptsBack()
 	case segue.VerbRollback:
+		if err := m.acceptsBack(); err != nil {
+			return err
+		}
 		return m.acceptsRollback(order)
 	default:
 		return segue.Errorf(segue.KindInvalid, "order %q is not known", order.Verb)
@@ -77,6 +81,15 @@ func (m *machine) acceptsResume() error {
 		return conflict(*m.State, "waits for approval", "`segue promote` gives it")
 	}
 	return conflict(*m.State, "is not paused", "`segue status` says what it does")
+}
+
+// acceptsBack refuses a way back that is closed.
+func (m *machine) acceptsBack() error {
+	if m.Closed == "" {
+		return nil
+	}
+	return segue.Errorf(segue.KindRefused, "rollout %s of %s: %s cannot come back: %s", m.ID, m.Service, stableName(m.State), m.Closed).
+		WithHint("go on with `segue promote`, or deploy a release that works with the database as it is now")
 }
 
 func (m *machine) acceptsRollback(order segue.Order) error {

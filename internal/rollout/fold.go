@@ -55,7 +55,7 @@ func (l *Ledger) of(event segue.Event) *ServiceLedger {
 // concerns says whether an event makes earlier plans for the service stale.
 func concerns(kind segue.EventKind) bool {
 	switch kind {
-	case segue.EventVerdict, segue.EventSample, segue.EventReceipt, segue.EventReleaseRegistered:
+	case segue.EventVerdict, segue.EventSample, segue.EventReceipt, segue.EventReleaseRegistered, segue.EventDatabase:
 		return false
 	default:
 		return true
@@ -77,7 +77,7 @@ func (l *Ledger) fold(service *ServiceLedger, entry segue.Entry) []Command {
 		}
 	case segue.EventOpened:
 		return l.open(service, entry)
-	case segue.EventSample, segue.EventReceipt:
+	case segue.EventSample, segue.EventReceipt, segue.EventDatabase:
 	default:
 		return l.pass(service, entry)
 	}
@@ -171,7 +171,10 @@ func (l *Ledger) close(service *ServiceLedger, at time.Time) []Command {
 	delete(l.rollouts, state.ID)
 	if state.Stable.Name != state.Candidate.Name && took(state) {
 		service.Previous, service.PreviousUntil = state.Stable, time.Time{}
-		if state.Stable.Name != "" {
+		if state.Closed != "" {
+			service.Previous = segue.Release{}
+		}
+		if service.Previous.Name != "" {
 			service.PreviousUntil = state.EndedAt.Add(state.Settings.RollbackWindow)
 		}
 		service.Stable = state.Candidate

@@ -22,8 +22,15 @@ func (m *machine) install(plan segue.Plan) {
 	}
 }
 
-// requestPlan asks for a fresh plan to what is wanted now.
+// requestPlan asks for a fresh plan to what is wanted now. Where a step that was under way has closed the way back meanwhile, a person decides.
 func (m *machine) requestPlan() {
+	if m.Goal == segue.GoalBack && m.Closed != "" {
+		m.stay(m.Reason)
+		m.Turn = TurnNone
+		m.overtake()
+		m.dropPlan()
+		return
+	}
 	m.Planning, m.Turn = true, TurnNone
 	m.Plans++
 	m.PlanTry, m.Meanwhile = 1, nil
@@ -114,8 +121,18 @@ func (m *machine) dropPlan() {
 	m.install(segue.Plan{Service: m.Service, Goal: segue.GoalJoin, MinReady: m.Plan.MinReady})
 }
 
+// stay holds a rollout whose candidate should be given up and cannot be: the way back is closed.
+func (m *machine) stay(reason string) {
+	m.Goal, m.Scope, m.Held = segue.GoalForward, nil, HoldClosed
+	m.Reason = fmt.Sprintf("%s; %s cannot come back: %s", reason, stableName(m.State), m.Closed)
+}
+
 // goBack gives the candidate up: on the servers of the scope, or on all.
 func (m *machine) goBack(scope []segue.ServerName, reason string) {
+	if m.Closed != "" {
+		m.stay(reason)
+		return
+	}
 	m.Goal, m.Scope, m.Reason = segue.GoalBack, scope, reason
 	m.Held, m.Paused, m.Insist = HoldNone, false, false
 	m.Observed, m.Joining, m.BakeSince = 0, nil, time.Time{}
@@ -159,7 +176,7 @@ func (m *machine) joined(server segue.Server) {
 		m.Fleet.Slots = append(m.Fleet.Slots, segue.Slot{Server: server, Rotation: segue.RotationOut})
 	}
 	m.indexFleet()
-	if m.Goal == segue.GoalForward && m.Stable.Name != "" && m.Settings.Strategy.Kind != segue.AllAtOnce {
+	if m.Goal == segue.GoalForward && m.Stable.Name != "" && m.Closed == "" && m.Settings.Strategy.Kind != segue.AllAtOnce {
 		m.Joining = append(m.Joining, server.Name)
 	}
 	if m.Turn == TurnNone {

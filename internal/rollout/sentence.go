@@ -73,7 +73,7 @@ func EndSentence(state State) string {
 	subject := string(state.Service) + ": "
 	switch state.Phase {
 	case segue.PhaseSucceeded:
-		return subject + runsOn(state) + strayClause(state) + "."
+		return subject + runsOn(state) + owedClause(state) + strayClause(state) + "."
 	case segue.PhaseRolledBack:
 		if state.Plans == 0 {
 			return subject + fmt.Sprintf("%s never began (%s); the fleet was left as it was.", state.Candidate.Name, state.Reason)
@@ -86,6 +86,14 @@ func EndSentence(state State) string {
 	default:
 		return subject + fmt.Sprintf("%s: ", state.Phase) + runsOn(state) + reasonClause(state) + strayClause(state) + "."
 	}
+}
+
+// owedClause names database work that stays to be done.
+func owedClause(state State) string {
+	if len(state.Owed) == 0 {
+		return ""
+	}
+	return "; still owed: " + strings.Join(state.Owed, ", ")
 }
 
 func reasonClause(state State) string {

@@ -64,6 +64,10 @@ type State struct {
 	Verdict *segue.Verdict `json:"verdict,omitempty"`
 	// Approvals holds every yes, with who, when and why.
 	Approvals []Approval `json:"approvals,omitempty"`
+	// Closed says why stable cannot come back any more: a point of no return was passed, with a person's yes. "" while it can.
+	Closed string `json:"closed,omitempty"`
+	// Owed lists database work that could not be done in this rollout and stays to be done.
+	Owed []string `json:"owed,omitempty"`
 	// GateFailed is what made a gate fail; nil while none has.
 	GateFailed *segue.Failure `json:"gate_failed,omitempty"`
 
@@ -101,6 +105,8 @@ const (
 	HoldData Hold = "data"
 	// HoldPlan waits because no plan could be made: resume tries again, abort gives up.
 	HoldPlan Hold = "plan"
+	// HoldClosed waits because the candidate is to be given up and stable cannot come back: promote or resume goes on.
+	HoldClosed Hold = "closed"
 	// HoldMixed waits with the fleet mixed after servers were rolled back by name: resume goes on, abort takes all back.
 	HoldMixed Hold = "mixed"
 )

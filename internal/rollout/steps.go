@@ -204,8 +204,19 @@ func (m *machine) stepDone(i int, outcome *segue.Outcome) {
 	}
 	m.Steps[i].Outcome = outcome
 	m.Steps[i].Failure = nil
+	m.worked(m.Plan.Steps[i], outcome)
 	m.took(m.Plan.Steps[i], outcome)
 	m.finish(i, StepDone, true)
+}
+
+// worked takes what a database step came to: a point of no return that was passed, or work that stays owed.
+func (m *machine) worked(step segue.Step, outcome *segue.Outcome) {
+	switch {
+	case outcome != nil && outcome.Owed != "":
+		m.Owed = append(m.Owed, outcome.Owed)
+	case step.Closes != "":
+		m.Closed = step.Closes
+	}
 }
 
 // stepFailed tries again, or gives the step up.

@@ -11,10 +11,10 @@ import (
 
 // file is the whole of it.
 type file struct {
-	Project   string                `json:"project" jsonschema:"name of the project: letters, digits, '.', '_' and '-'"`
-	Services  ordered[serviceBlock] `json:"services" jsonschema:"the services of the project, by name"`
-	Databases map[string]any        `json:"databases,omitempty" later:"remove it; run schema changes yourself, in a way that both releases can work with"`
-	Witness   *Witness              `json:"witness,omitempty" jsonschema:"synthetic users who work through every rollout"`
+	Project   string                 `json:"project" jsonschema:"name of the project: letters, digits, '.', '_' and '-'"`
+	Services  ordered[serviceBlock]  `json:"services" jsonschema:"the services of the project, by name"`
+	Databases ordered[databaseBlock] `json:"databases,omitempty" jsonschema:"the databases whose schema moves with the releases, by name"`
+	Witness   *Witness               `json:"witness,omitempty" jsonschema:"synthetic users who work through every rollout"`
 }
 
 // serviceBlock is one service.
@@ -106,17 +106,62 @@ type crashesJudge struct {
 	Limit int `json:"limit,omitempty" jsonschema:"crashes of candidate instances that are put up with; default 0"`
 }
 
+// databaseBlock is a database and the migrations that come with releases.
+type databaseBlock struct {
+	Driver     databaseDriver         `json:"driver" jsonschema:"what the database is"`
+	URL        string                 `json:"url" jsonschema:"how to reach it: postgres://..., or the path of an SQLite file; best as a variable"`
+	Migrations string                 `json:"migrations,omitempty" jsonschema:"folder of the migrations, as the team has them; may have {release} in it"`
+	Format     databaseFormat         `json:"format,omitempty" jsonschema:"whose folder it is; default: found out"`
+	History    string                 `json:"history,omitempty" jsonschema:"table in which the team's own runner keeps what it ran; default: that runner's"`
+	Command    []string               `json:"command,omitempty" jsonschema:"runs the migrations in place of Segue (Rails, Django, Alembic), within Segue's locks and gates"`
+	Services   []string               `json:"services,omitempty" jsonschema:"services that use it; default: all"`
+	Statements string                 `json:"statements,omitempty" jsonschema:"file of the statements that a release sends, as segue record writes it; may have {release} in it"`
+	Scratch    string                 `json:"scratch,omitempty" jsonschema:"URL of another server of the same version for scratch copies; default: the server itself"`
+	Replicas   []string               `json:"replicas,omitempty" jsonschema:"URLs of the replicas, whose statistics the gate asks, too"`
+	Roles      *rolesBlock            `json:"roles,omitempty" jsonschema:"a login role per release, so that every statement is known to be a release's"`
+	Backfill   backfillBlock          `json:"backfill,omitzero" jsonschema:"how fast long work goes"`
+	Contract   contractBlock          `json:"contract,omitzero" jsonschema:"what a contract step waits for"`
+	Schemas    map[string]schemaBlock `json:"schemas,omitempty" jsonschema:"JSON Schemas of semi-structured columns, by table.column"`
+}
+
+type rolesBlock struct {
+	Group    string `json:"group" jsonschema:"role that owns the tables, and that every release's role is a member of"`
+	Variable string `json:"variable,omitempty" jsonschema:"environment variable that instances get their URL in; default DATABASE_URL"`
+}
+
+type backfillBlock struct {
+	Budget  *percent        `json:"budget,omitempty" jsonschema:"share of the time that backfills may work; default 50%"`
+	Rollout backfillRollout `json:"during_rollout,omitempty" jsonschema:"what a backfill does while a rollout is under way; default pause"`
+}
+
+type contractBlock struct {
+	After    *time.Duration `json:"after,omitempty" jsonschema:"how long after the last older release a contract step waits at least; default 0s: the rollback window alone"`
+	Watch    *time.Duration `json:"watch,omitempty" jsonschema:"how long statements must have been watched for silence to count; default 1h"`
+	BrownOut *time.Duration `json:"brown_out,omitempty" jsonschema:"how long what goes is hidden before it is removed; default 1m"`
+}
+
+type schemaBlock struct {
+	File string     `json:"file" jsonschema:"the JSON Schema; may have {release} in it"`
+	Mode schemaMode `json:"mode,omitempty" jsonschema:"which releases must be able to read whose values; default full"`
+}
+
 // Drivers and strategies that this version has, and those that are known to come.
 const (
 	driverProcess  = "process"
 	driverEmbedded = "embedded"
+	driverPostgres = "postgres"
+	driverSQLite   = "sqlite"
 )
 
 type (
-	workloadDriver string
-	balancerDriver string
-	strategyKind   segue.StrategyKind
-	failurePolicy  segue.FailurePolicy
+	databaseDriver  string
+	databaseFormat  string
+	backfillRollout string
+	schemaMode      string
+	workloadDriver  string
+	balancerDriver  string
+	strategyKind    segue.StrategyKind
+	failurePolicy   segue.FailurePolicy
 )
 
 func (workloadDriver) choices() (known, later []string) {
@@ -126,6 +171,25 @@ func (workloadDriver) choices() (known, later []string) {
 func (balancerDriver) choices() (known, later []string) {
 	return []string{driverEmbedded}, []string{"haproxy", "nginx", "caddy", "gateway"}
 }
+
+func (databaseDriver) choices() (known, later []string) {
+	return []string{driverPostgres, driverSQLite}, []string{"mysql", "mariadb"}
+}
+
+func (databaseFormat) choices() (known, later []string) {
+	return []string{"plain", "goose", "golang-migrate", "flyway", "tern", "dbmate"}, []string{"liquibase", "sqitch"}
+}
+
+func (backfillRollout) choices() (known, later []string) { return []string{"pause", "continue"}, nil }
+
+func (schemaMode) choices() (known, later []string) {
+	return []string{"backward", "forward", "full", "none"}, nil
+}
+
+func (d *databaseDriver) parseText(text string) error  { return choose("database driver", text, d) }
+func (f *databaseFormat) parseText(text string) error  { return choose("format", text, f) }
+func (b *backfillRollout) parseText(text string) error { return choose("choice", text, b) }
+func (m *schemaMode) parseText(text string) error      { return choose("mode", text, m) }
 
 func (strategyKind) choices() (known, later []string) {
 	return []string{string(segue.Rolling), string(segue.AllAtOnce)},

@@ -105,6 +105,7 @@ func homeOf(key string) string {
 		kind reflect.Type
 	}{
 		{"the file's top level", reflect.TypeFor[file]()},
+		{"a database", reflect.TypeFor[databaseBlock]()},
 		{"a service", reflect.TypeFor[serviceBlock]()},
 		{"a service's workload", reflect.TypeFor[workloadBlock]()},
 		{"a service's balancer", reflect.TypeFor[balancerBlock]()},

@@ -112,6 +112,7 @@ func (r *resolver) file(f *file) {
 		r.service(path, f.Services.values[name], &service)
 		r.project.Services = append(r.project.Services, service)
 	}
+	r.databases(f)
 	if f.Witness != nil {
 		r.witness(f.Witness)
 	}

@@ -20,6 +20,8 @@ type Project struct {
 	Dir string
 	// Services are in the file's order.
 	Services []Service
+	// Databases are in the file's order.
+	Databases []Database
 	// Witness is nil when there is none.
 	Witness *Witness
 
@@ -58,7 +60,7 @@ func (p *Project) LogValue() slog.Value { return slog.StringValue(string(p.Name)
 
 // Digest identifies the whole configuration, variables replaced, without revealing it.
 func (p *Project) Digest() segue.Digest {
-	return digest(p.Name, p.Services, p.Witness)
+	return digest(p.Name, p.Services, p.Databases, p.Witness)
 }
 
 // Digest identifies the service's configuration, variables replaced, without revealing it.

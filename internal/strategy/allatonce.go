@@ -9,21 +9,24 @@ import (
 // wholeGroup ties the steps between maintenance on and maintenance off together: a pause never leaves the page up.
 const wholeGroup = "all"
 
-// allAtOnce is the sentence: maintenance on, stop all, start all, maintenance off; then observe.
+// allAtOnce is the sentence: expand and backfill; maintenance on, stop all, what breaks, start all, maintenance off; then observe, and contract.
 func (d *draft) allAtOnce() {
 	target := d.request.Candidate.Name
-	gate := d.behindMaintenance(target)
+	gate := d.expand(nil)
+	gate = d.consent(gate, func(work segue.Work) bool { return work.Breaking })
+	gate = d.behindMaintenance(target, gate, d.breaking)
 	d.noteKept(target)
-	gate = d.observe("", gate)
+	gate = d.contract(d.observe("", gate))
 	d.add(segue.Step{Kind: segue.StepFinalize, Release: target}, gate...)
 	d.wayBack()
 }
 
 // behindMaintenance brings every site to a release while the maintenance page is up. No new instance starts before the last old one has
-// ended: the first start waits for all stops, the others for the first start, so the plan grows with the fleet and not with its square.
-func (d *draft) behindMaintenance(release segue.ReleaseName) []segue.StepID {
+// ended: the first start waits for all stops, the others for the first start, so the plan grows with the fleet and not with its square. between is written
+// where nothing runs.
+func (d *draft) behindMaintenance(release segue.ReleaseName, gate []segue.StepID, between func([]segue.StepID) []segue.StepID) []segue.StepID {
 	d.plan.MinReady = 0
-	gate := d.maintenance(true, nil)
+	gate = d.maintenance(true, gate)
 	var groups []*group
 	var stops, ends []segue.StepID
 	for _, site := range d.sites {
@@ -44,7 +47,8 @@ func (d *draft) behindMaintenance(release segue.ReleaseName) []segue.StepID {
 		stops = append(stops, g.last...)
 	}
 	ends = append(ends, stops...)
-	barrier := stops
+	barrier := between(stops)
+	ends = append(ends, barrier...)
 	for _, g := range groups {
 		if started := g.fill(release, barrier); started != 0 {
 			barrier = []segue.StepID{started}

@@ -9,7 +9,7 @@ func (d *draft) back() {
 	sites := d.scope()
 	var ends []segue.StepID
 	if d.plan.Strategy == segue.AllAtOnce && d.whole() && d.replaces(sites) {
-		ends = d.behindMaintenance(d.plan.To)
+		ends = d.behindMaintenance(d.plan.To, nil, func(stops []segue.StepID) []segue.StepID { return stops })
 	} else {
 		ends = d.backRolling(sites)
 	}

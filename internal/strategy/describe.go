@@ -13,11 +13,11 @@ import (
 // back. Durations are the plan's bounds, not forecasts.
 func Describe(plan segue.Plan) []string {
 	lines := []string{headline(plan)}
-	batch := 0
+	batch := ""
 	for _, step := range plan.Steps {
-		if step.Batch != batch {
-			batch = step.Batch
-			lines = append(lines, batchLine(plan, step))
+		if heading := batchLine(plan, step); heading != batch && (batch != "" || heading != "then") {
+			batch = heading
+			lines = append(lines, heading)
 		}
 		lines = append(lines, fmt.Sprintf("  %3d  %s", step.ID, action(step)))
 	}
@@ -61,6 +61,9 @@ func headline(plan segue.Plan) string {
 }
 
 func batchLine(plan segue.Plan, first segue.Step) string {
+	if first.Batch == 0 && first.Group == "" && first.Database != "" {
+		return "database"
+	}
 	if first.Batch == 0 {
 		return "then"
 	}
@@ -110,6 +113,8 @@ func words(step segue.Step) string {
 			return "maintenance page on"
 		}
 		return "maintenance page off"
+	case segue.StepExpand, segue.StepBackfill, segue.StepContract:
+		return fmt.Sprintf("%s %s: %s", step.Kind, step.Database, step.Title)
 	default:
 		return strings.TrimSpace(string(step.Kind) + " " + string(step.Instance))
 	}

@@ -39,6 +39,7 @@ func newDraft(request Request) (*draft, error) {
 		plan: segue.Plan{
 			Service: service.Name, Strategy: cmp.Or(service.Strategy.Kind, segue.Rolling), Goal: cmp.Or(request.Goal, segue.GoalForward),
 			From: request.Stable.Name, To: request.Candidate.Name, Index: request.Fleet.Index, MinReady: service.MinReady,
+			Work: request.Work,
 		},
 	}
 	d.place()

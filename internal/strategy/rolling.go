@@ -13,11 +13,11 @@ func (d *draft) rolling() error {
 		return err
 	}
 	d.surgeNote()
-	var gate []segue.StepID
+	gate := d.expand(nil)
 	for i, partition := range d.partitions {
 		gate = d.partition(i, partition, width, gate)
 	}
-	gate = d.leave(gate, width)
+	gate = d.contract(d.leave(gate, width))
 	d.noteKept(d.request.Candidate.Name)
 	d.add(segue.Step{Kind: segue.StepFinalize, Release: d.request.Candidate.Name}, gate...)
 	d.wayBack()
@@ -253,13 +253,15 @@ func (d *draft) leave(gate []segue.StepID, width int) []segue.StepID {
 // firstDeploy starts the candidate everywhere at once: nothing runs that could be lost or compared with.
 func (d *draft) firstDeploy() {
 	d.plan.MinReady = 0
-	var gate []segue.StepID
+	// Nothing older runs: what would break it, or take from it, is done like the rest.
+	ready := d.work(nil, func(segue.Work) bool { return true })
+	gate := slices.Clone(ready)
 	for _, site := range d.sites {
 		if d.task(site, d.request.Candidate.Name) == taskNone {
 			d.kept = append(d.kept, site.Server.Name)
 			continue
 		}
-		group := d.group(site, 0, nil)
+		group := d.group(site, 0, ready)
 		group.bring(d.request.Candidate.Name)
 		gate = append(gate, group.last...)
 	}

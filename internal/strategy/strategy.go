@@ -27,6 +27,9 @@ type Request struct {
 	Observed int
 	// Hurry leaves out every observation (promote --all).
 	Hurry bool
+	// Work is what databases need for the candidate, in order; what is done is not in it. A plan back and a join leave it alone: what was expanded
+	// serves stable as well.
+	Work []segue.Work
 }
 
 // Plan computes the plan from the fleet as it is to the goal. It costs the same per server in a fleet of any size.
@@ -85,6 +88,9 @@ func (d *draft) admissible() error {
 		return segue.Errorf(segue.KindRefused, "%s %s is marked breaking: it cannot run beside %s, not even for one batch", service.Name, candidate.Name, stable.Name).
 			WithHint("set strategy: {kind: all-at-once} for a short maintenance page, or split the change into releases that can run side by side")
 	}
+	if err := d.divisible(); err != nil {
+		return err
+	}
 	if stable.Name == candidate.Name && (stable.Digest != candidate.Digest || stable.Config != candidate.Config) {
 		return segue.Errorf(segue.KindRefused, "%s %s runs already, with another artifact or configuration: the two could not be told apart", service.Name, candidate.Name).
 			WithHint("releases are immutable: give the changed one a name of its own")
@@ -119,7 +125,7 @@ func (d *draft) twoAtMost() error {
 // unchanged says, and notes, that there is nothing to do.
 func (d *draft) unchanged() bool {
 	stable, candidate := d.request.Stable, d.request.Candidate
-	if stable.Name == "" || stable.Digest != candidate.Digest || stable.Config != candidate.Config || len(d.leavers) > 0 {
+	if stable.Name == "" || stable.Digest != candidate.Digest || stable.Config != candidate.Config || len(d.leavers) > 0 || len(d.request.Work) > 0 {
 		return false
 	}
 	for _, site := range d.sites {

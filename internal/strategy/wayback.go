@@ -2,6 +2,7 @@ package strategy
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/segue-deploy/segue"
 )
@@ -16,6 +17,10 @@ func (d *draft) wayBack() {
 	if len(steps) > 1 {
 		d.plan.WayBack = append(d.plan.WayBack, segue.WayBack{From: 1, How: d.abortHow()})
 	}
+	if i := slices.IndexFunc(steps, func(step segue.Step) bool { return step.Closes != "" }); i >= 0 {
+		d.plan.WayBack = append(d.plan.WayBack, segue.WayBack{From: steps[i].ID, How: "none", Closed: steps[i].Closes})
+		return
+	}
 	d.plan.WayBack = append(d.plan.WayBack, d.afterwards(finalize))
 }
 
@@ -27,12 +32,22 @@ func (d *draft) abortHow() string {
 	case stable == "":
 		return "abort stops what was started: there is no release to go back to"
 	case d.plan.Strategy == segue.AllAtOnce && d.request.Service.Balanced:
-		return fmt.Sprintf("abort starts %s again on every server behind the maintenance page; without database steps nothing closes that way", stable)
+		return fmt.Sprintf("abort starts %s again on every server behind the maintenance page%s", stable, d.unbroken())
 	case d.surge:
 		return fmt.Sprintf("abort takes the upgraded servers back to %s, the new instance beside the old one; its files and configuration are kept", stable)
 	default:
 		return fmt.Sprintf("abort takes the upgraded servers back to %s, those that carry nothing first; its files and configuration are kept", stable)
 	}
+}
+
+// unbroken says that nothing closes the way back of a plan behind a maintenance page.
+func (d *draft) unbroken() string {
+	for _, work := range d.request.Work {
+		if work.Closes != "" {
+			return ""
+		}
+	}
+	return "; nothing closes that way"
 }
 
 func (d *draft) afterwards(finalize segue.StepID) segue.WayBack {
