@@ -47,7 +47,7 @@ const (
 	EventSample EventKind = "sample"
 	// EventReceipt keeps the receipt of a rollout that ended; carries Data.
 	EventReceipt EventKind = "receipt"
-	// EventDatabase records what was ordered of a database outside of rollouts, or came of it; carries Database and Data.
+	// EventDatabase records what was ordered of a database outside of rollouts, or came of it; carries Database and Work.
 	EventDatabase EventKind = "database"
 	// EventRotation records that an operator drained or admitted a server by hand, outside rollouts; carries Server, Rotation.
 	EventRotation EventKind = "rotation"
@@ -73,16 +73,17 @@ type Event struct {
 	// Restarts is how often the instance has been started again by its keeper, in EventInstanceDown and EventInstanceUp.
 	Restarts int `json:"restarts,omitempty"`
 
-	Opening  *Opening `json:"opening,omitempty"`
-	Plan     *Plan    `json:"plan,omitempty"`
-	Fleet    *Fleet   `json:"fleet,omitempty"`
-	Outcome  *Outcome `json:"outcome,omitempty"`
-	Failure  *Failure `json:"failure,omitempty"`
-	Verdict  *Verdict `json:"verdict,omitempty"`
-	Order    *Order   `json:"order,omitempty"`
-	Release  *Release `json:"release,omitempty"`
-	Settings *Service `json:"settings,omitempty"`
-	Config   Digest   `json:"config,omitempty"`
+	Opening  *Opening       `json:"opening,omitempty"`
+	Plan     *Plan          `json:"plan,omitempty"`
+	Fleet    *Fleet         `json:"fleet,omitempty"`
+	Outcome  *Outcome       `json:"outcome,omitempty"`
+	Failure  *Failure       `json:"failure,omitempty"`
+	Verdict  *Verdict       `json:"verdict,omitempty"`
+	Order    *Order         `json:"order,omitempty"`
+	Release  *Release       `json:"release,omitempty"`
+	Settings *Service       `json:"settings,omitempty"`
+	Work     *DatabaseEvent `json:"work,omitempty"`
+	Config   Digest         `json:"config,omitempty"`
 
 	// Data is opaque to the machine.
 	Data json.RawMessage `json:"data,omitempty"`

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/unixsock"
 )
 
@@ -62,6 +63,26 @@ func (c *Client) Order(ctx context.Context, req OrderRequest) (reply Rollout, er
 // Rotate drains or admits a server by hand.
 func (c *Client) Rotate(ctx context.Context, req RotationRequest) error {
 	return c.call(ctx, http.MethodPost, "/v1/rotation", req, nil)
+}
+
+// Databases says how every database stands.
+func (c *Client) Databases(ctx context.Context) (reply operator.DatabasesReply, err error) {
+	return reply, c.call(ctx, http.MethodGet, "/v1/databases", nil, &reply)
+}
+
+// CheckDatabases says what releases would do to their databases.
+func (c *Client) CheckDatabases(ctx context.Context, req operator.PrepareRequest) (reply []operator.DatabaseCheck, err error) {
+	return reply, c.call(ctx, http.MethodPost, "/v1/databases/check", req, &reply)
+}
+
+// Prepare begins the long work that a release will need.
+func (c *Client) Prepare(ctx context.Context, req operator.PrepareRequest) (reply operator.DatabasesReply, err error) {
+	return reply, c.call(ctx, http.MethodPost, "/v1/databases/prepare", req, &reply)
+}
+
+// OrderDatabase gives an operator's order to the work on a database.
+func (c *Client) OrderDatabase(ctx context.Context, order operator.DatabaseOrder) (reply operator.DatabasesReply, err error) {
+	return reply, c.call(ctx, http.MethodPost, "/v1/databases/order", order, &reply)
 }
 
 // Status reports everything.

@@ -7,6 +7,7 @@ import (
 	"iter"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/operator"
 )
 
 // Controller is what the server needs of the engine. Errors carry a segue.Kind, which becomes the HTTP status.
@@ -20,6 +21,14 @@ type Controller interface {
 	Order(ctx context.Context, req OrderRequest) (Rollout, error)
 	// Rotate drains or admits a server by hand.
 	Rotate(ctx context.Context, req RotationRequest) error
+	// Databases says how every database stands: what was done, what is under way, what is owed.
+	Databases(ctx context.Context) (operator.DatabasesReply, error)
+	// CheckDatabases says what releases would do to their databases, and which statements work with which stage of the schema. It changes nothing.
+	CheckDatabases(ctx context.Context, req operator.PrepareRequest) ([]operator.DatabaseCheck, error)
+	// Prepare begins the long work that a release will need, ahead of its deploy, and returns at once.
+	Prepare(ctx context.Context, req operator.PrepareRequest) (operator.DatabasesReply, error)
+	// OrderDatabase gives an operator's order to the work on a database.
+	OrderDatabase(ctx context.Context, order operator.DatabaseOrder) (operator.DatabasesReply, error)
 	// Status reports everything; Rollout one rollout, 0 the latest one.
 	Status(ctx context.Context) (Status, error)
 	Rollout(ctx context.Context, id segue.RolloutID) (Rollout, error)

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/sse"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/version"
 )
 
@@ -140,8 +141,19 @@ func (s *Server) register() {
 	) ([]HistoryEntry, error) {
 		return c.History(ctx, in.Limit)
 	})
+	s.registerDatabases()
 	s.registerLogs()
 	s.registerEvents()
+}
+
+func (s *Server) registerDatabases() {
+	c := s.controller
+	get(s, "/v1/databases", "databases", "How every database stands", func(ctx context.Context, _ *none) (operator.DatabasesReply, error) {
+		return c.Databases(ctx)
+	})
+	post(s, "/v1/databases/check", "checkDatabases", "Say what a release does to its databases, and what works with what", c.CheckDatabases)
+	post(s, "/v1/databases/prepare", "prepareDatabases", "Begin the long work that a release will need", c.Prepare)
+	post(s, "/v1/databases/order", "orderDatabase", "Give an order to the work on a database", c.OrderDatabase)
 }
 
 func (s *Server) registerLogs() {

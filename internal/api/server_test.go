@@ -19,6 +19,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/api"
+	"github.com/segue-deploy/segue/internal/operator"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -214,4 +215,21 @@ func TestOpenAPIIsFresh(t *testing.T) {
 	if !bytes.Equal(got, want) {
 		t.Errorf("docs/openapi.yaml is stale: run `make gen`")
 	}
+}
+
+// Databases, and what is asked of them, are not part of this double's world.
+func (c *canned) Databases(context.Context) (operator.DatabasesReply, error) {
+	return operator.DatabasesReply{}, c.err
+}
+
+func (c *canned) CheckDatabases(context.Context, operator.PrepareRequest) ([]operator.DatabaseCheck, error) {
+	return nil, c.err
+}
+
+func (c *canned) Prepare(context.Context, operator.PrepareRequest) (operator.DatabasesReply, error) {
+	return operator.DatabasesReply{}, c.err
+}
+
+func (c *canned) OrderDatabase(context.Context, operator.DatabaseOrder) (operator.DatabasesReply, error) {
+	return operator.DatabasesReply{}, c.err
 }

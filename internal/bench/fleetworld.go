@@ -14,6 +14,7 @@ import (
 	"github.com/segue-deploy/segue/internal/journal/memory"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/limits"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/workload"
@@ -138,4 +139,9 @@ func (g *gauge) Append(ctx context.Context, events ...segue.Event) ([]segue.Entr
 		}
 	}
 	return entries, err
+}
+
+// Database has none to offer.
+func (w *fleetWorld) Database(context.Context, string, json.RawMessage) (migration.Driver, error) {
+	return nil, segue.Errorf(segue.KindUnsupported, "no database here")
 }

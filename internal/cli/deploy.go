@@ -14,7 +14,7 @@ import (
 type deployFlags struct {
 	plan                  int64
 	replace, queue, hurry bool
-	detach                bool
+	detach, carry         bool
 	by, why               string
 }
 
@@ -48,6 +48,7 @@ worst counts.`,
 	f.BoolVar(&flags.replace, "replace", false, "take the place of the candidate that is being rolled")
 	f.BoolVar(&flags.queue, "queue", false, "wait for the rollout that is open")
 	f.BoolVar(&flags.hurry, "hurry", false, "leave out observations")
+	f.BoolVar(&flags.carry, "carry", false, "leave contract steps of the database that must wait owed, instead of refusing")
 	f.BoolVarP(&flags.detach, "detach", "d", false, "do not follow it")
 	addBy(s, c, &flags.by, &flags.why)
 	return c
@@ -94,7 +95,7 @@ func (s *session) deploy(c *cobra.Command, args []string, flags deployFlags) err
 
 // deployRequest checks everything that can be checked before a controller is asked.
 func (s *session) deployRequest(c *cobra.Command, args []string, flags deployFlags) (api.DeployRequest, error) {
-	req := api.DeployRequest{Plan: flags.plan, Replace: flags.replace, Queue: flags.queue, Hurry: flags.hurry, By: flags.by, Why: flags.why}
+	req := api.DeployRequest{Plan: flags.plan, Replace: flags.replace, Queue: flags.queue, Hurry: flags.hurry, Carry: flags.carry, By: flags.by, Why: flags.why}
 	switch {
 	case flags.plan < 0:
 		return req, usage(c, "--plan %d is no index of a plan", flags.plan)

@@ -113,6 +113,15 @@ func (s *session) showPlan(reply api.PlanReply) {
 		for _, line := range planLines(s.paint(), plan, s.textWidth()) {
 			s.print("%s", line)
 		}
+		for _, check := range plan.Databases {
+			if len(check.Changes) == 0 {
+				continue
+			}
+			s.print("")
+			for _, line := range checkLines(s.paint(), check, false, s.textWidth()) {
+				s.print("%s", line)
+			}
+		}
 	}
 }
 
@@ -124,7 +133,7 @@ func planLines(paint palette, plan api.ServicePlan, cells int) []string {
 		switch {
 		case i == 0:
 			line = paint.strong(line)
-		case strings.HasPrefix(line, "batch "), line == "then":
+		case strings.HasPrefix(line, "batch "), line == "then", line == "database":
 			line = paint.strong("  " + line)
 		case strings.HasPrefix(line, "note: "), strings.HasPrefix(line, "way back "):
 			// Told below, in order.

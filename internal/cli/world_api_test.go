@@ -13,6 +13,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/api"
+	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/rollout"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/strategy"
@@ -367,4 +368,21 @@ func (w *world) set(down bool) {
 	w.down = down
 	close(w.grown)
 	w.grown = make(chan struct{})
+}
+
+// Databases, and what is asked of them, are not part of this double's world.
+func (w *world) Databases(context.Context) (operator.DatabasesReply, error) {
+	return operator.DatabasesReply{}, nil
+}
+
+func (w *world) CheckDatabases(context.Context, operator.PrepareRequest) ([]operator.DatabaseCheck, error) {
+	return nil, nil
+}
+
+func (w *world) Prepare(context.Context, operator.PrepareRequest) (operator.DatabasesReply, error) {
+	return operator.DatabasesReply{}, nil
+}
+
+func (w *world) OrderDatabase(context.Context, operator.DatabaseOrder) (operator.DatabasesReply, error) {
+	return operator.DatabasesReply{}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/statefile"
 )
 
@@ -27,6 +28,46 @@ type Config struct {
 	// Listen is where the service takes requests, for people.
 	Listen  string          `json:"listen,omitempty"`
 	Witness json.RawMessage `json:"witness,omitempty"`
+	// Databases are those that the service uses, with the migrations as they came with the release.
+	Databases []Database `json:"databases,omitempty"`
+}
+
+// Database is a database of a service, as a release sees it.
+type Database struct {
+	Name   segue.DatabaseName `json:"name"`
+	Driver string             `json:"driver"`
+	// Block is the driver's own, with the URL: a secret.
+	Block json.RawMessage `json:"block"`
+	// Files are the release's migrations, in order; History where the team's own runner keeps what it ran.
+	Files   []migration.File  `json:"files,omitempty"`
+	History migration.History `json:"history,omitzero"`
+	// Faults of the files; Missing is the folder that is not there, "" when it is.
+	Faults  []migration.Fault `json:"faults,omitempty"`
+	Missing string            `json:"missing,omitempty"`
+	// Queries are the statements that the release sends, as they were recorded.
+	Queries []migration.Query `json:"queries,omitempty"`
+	// Budget is a share of the time for backfills; Pause lets them rest while a rollout is under way.
+	Budget float64 `json:"budget,omitempty"`
+	Pause  bool    `json:"pause,omitempty"`
+	// After, Watch and BrownOut are of contract steps.
+	After    time.Duration `json:"after,omitempty"`
+	Watch    time.Duration `json:"watch,omitempty"`
+	BrownOut time.Duration `json:"brown_out,omitempty"`
+	// Variable is where instances get their own login in, "" where releases share one.
+	Variable string `json:"variable,omitempty"`
+	// Command runs the migrations in place of Segue, "" words for none.
+	Command []string `json:"command,omitempty"`
+	Dir     string   `json:"dir,omitempty"`
+	// Schemas are the declared ones of semi-structured columns.
+	Schemas []ColumnSchema `json:"schemas,omitempty"`
+}
+
+// ColumnSchema is the JSON Schema that a release declares for a column.
+type ColumnSchema struct {
+	Table  string          `json:"table"`
+	Column string          `json:"column"`
+	Mode   string          `json:"mode"`
+	Schema json.RawMessage `json:"schema"`
 }
 
 // ConfigStore keeps configurations under their digests, for this user alone, for ever.

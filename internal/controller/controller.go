@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -27,13 +28,18 @@ type Controller struct {
 	deploys sync.Mutex
 
 	services services
+	desks    desks
+	// busy says which databases a rollout uses: a map from their names to why they should be left alone, never changed once stored.
+	busy atomic.Value
 
 	// The loop's own.
 	ledger   rollout.Ledger
 	last     int64
 	tasks    map[taskKey]*task
 	monitors map[segue.RolloutID]*monitor
-	watched  map[workload.Driver]bool
+	// preparing is the work ahead of releases that goes on here.
+	preparing map[segue.DatabaseName]preparing
+	watched   map[workload.Driver]bool
 	// repairs are closed when a repair of a server is over.
 	repairs map[repairKey]chan struct{}
 	running sync.WaitGroup
@@ -50,9 +56,10 @@ func New(options Options) *Controller {
 		stopped:  make(chan struct{}),
 		tasks:    map[taskKey]*task{},
 		repairs:  map[repairKey]chan struct{}{},
-		monitors: map[segue.RolloutID]*monitor{},
+		monitors: map[segue.RolloutID]*monitor{}, preparing: map[segue.DatabaseName]preparing{},
 		watched:  map[workload.Driver]bool{},
 		services: services{open: map[serviceKey]*service{}},
+		desks:    desks{open: map[string]*desk{}},
 	}
 }
 
@@ -68,6 +75,7 @@ type service struct {
 	slowStart time.Duration
 	listen    string
 	witness   json.RawMessage
+	databases []Database
 }
 
 // services holds the open drivers, by service and configuration: a plan may look with a new one while a rollout works with the old.
@@ -108,7 +116,7 @@ func (c *Controller) openService(name segue.ServiceName, digest segue.Digest, co
 	}
 	s := &service{
 		name: name, config: digest, workload: driver,
-		slowStart: config.SlowStart, listen: config.Listen, witness: config.Witness,
+		slowStart: config.SlowStart, listen: config.Listen, witness: config.Witness, databases: config.Databases,
 	}
 	if config.Balancer != "" {
 		if s.balancer, err = c.options.Drivers.Balancer(name, config.Balancer, config.BalancerBlock); err != nil {

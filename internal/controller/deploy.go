@@ -24,6 +24,7 @@ type intent struct {
 	fleet     segue.Fleet
 	plan      segue.Plan
 	service   *service
+	outlooks  []outlook
 }
 
 // Plan says what Deploy would do. It stages nothing and opens nothing; configurations are stored (they are known by their content alone).
@@ -37,8 +38,12 @@ func (c *Controller) Plan(ctx context.Context, req operator.DeployRequest) (oper
 	reply := operator.PlanReply{Plans: make([]operator.ServicePlan, 0, len(intents))}
 	for _, in := range intents {
 		reply.Index = max(reply.Index, in.view.Index)
+		checks, err := c.databaseChecks(ctx, in.outlooks, question{service: in.settings.Name, candidate: in.candidate.Name})
+		if err != nil {
+			return reply, err
+		}
 		reply.Plans = append(reply.Plans, operator.ServicePlan{
-			Plan: in.plan, Lines: strategy.Describe(in.plan), Forecast: c.forecast(in),
+			Plan: in.plan, Lines: strategy.Describe(in.plan), Forecast: c.forecast(in), Databases: checks,
 		})
 	}
 	return reply, nil
@@ -134,11 +139,32 @@ func (c *Controller) intendOne(ctx context.Context, req operator.DeployRequest, 
 		}
 		return in, nil
 	}
+	return in, c.planForward(ctx, req, &in)
+}
+
+// planForward plans the rollout, with what its databases need.
+func (c *Controller) planForward(ctx context.Context, req operator.DeployRequest, in *intent) error {
+	if why := in.view.Barred[in.candidate.Name]; why != "" {
+		return segue.Errorf(segue.KindRefused, "%s %s cannot work with the database any more: %s", in.settings.Name, in.candidate.Name, why).
+			WithHint("deploy a release that can, or restore the database from a backup of that time")
+	}
+	var err error
+	in.outlooks, err = c.outlooks(ctx, in.service.databases, question{
+		service: in.settings.Name, candidate: in.candidate.Name, stable: in.view.Stable.Name, carry: req.Carry,
+	})
+	if err != nil {
+		return err
+	}
+	work, notes, refused := workOf(in.outlooks)
+	if refused != nil {
+		return refused
+	}
 	in.plan, err = strategy.Plan(strategy.Request{
 		Rollout: in.view.next, Service: in.settings, Fleet: in.fleet, Stable: in.view.Stable,
-		Candidate: in.candidate, Goal: segue.GoalForward, Hurry: req.Hurry,
+		Candidate: in.candidate, Goal: segue.GoalForward, Hurry: req.Hurry, Work: work,
 	})
-	return in, err
+	in.plan.Notes = append(in.plan.Notes, notes...)
+	return err
 }
 
 // fleetFor observes the fleet. A plan that is only shown must not need a balancer that has not been started yet.
@@ -332,11 +358,28 @@ func (c *Controller) planFor(ctx context.Context, name segue.ServiceName, comman
 	if err != nil {
 		return segue.Plan{}, segue.Fleet{}, err
 	}
+	work, notes, err := c.workAnew(ctx, s, v.Open, command.Goal)
+	if err != nil {
+		return segue.Plan{}, fleet, err
+	}
 	plan, err := strategy.Plan(strategy.Request{
-		Rollout: command.Rollout, Plan: command.Plan, Service: v.Open.Settings, Fleet: fleet, Stable: v.Open.Stable, Candidate: v.Open.Candidate,
+		Work: work, Rollout: command.Rollout, Plan: command.Plan, Service: v.Open.Settings, Fleet: fleet, Stable: v.Open.Stable, Candidate: v.Open.Candidate,
 		Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry,
 	})
+	plan.Notes = append(plan.Notes, notes...)
 	return plan, fleet, err
+}
+
+// workAnew says what is left of a rollout's database work. A rollback to an earlier release brings no work: its migrations are done.
+func (c *Controller) workAnew(ctx context.Context, s *service, open *rollout.State, goal segue.Goal) ([]segue.Work, []string, error) {
+	if goal != segue.GoalForward {
+		return nil, nil, nil
+	}
+	outlooks, err := c.outlooks(ctx, s.databases, question{
+		service: s.name, candidate: open.Candidate.Name, stable: open.Stable.Name, carry: true,
+	})
+	work, notes, _ := workOf(outlooks)
+	return work, notes, err
 }
 
 func nameOr(name segue.ReleaseName, otherwise string) string {

@@ -15,6 +15,7 @@ import (
 	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/journal"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/receipt"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/workload"
@@ -28,6 +29,8 @@ type Drivers interface {
 	WorkloadConfig(name string, block json.RawMessage) (workload.Config, error)
 	// Balancer opens the balancer of one service.
 	Balancer(service segue.ServiceName, name string, block json.RawMessage) (balancer.Driver, error)
+	// Database opens a database by its driver's block; later calls with the same block give the same one.
+	Database(ctx context.Context, name string, block json.RawMessage) (migration.Driver, error)
 }
 
 // Witness is a running crowd of synthetic users.

@@ -239,6 +239,7 @@ func (c *Controller) Open(ctx context.Context) (int, error) {
 			}
 			open += len(s.Queue)
 		}
+		open += len(c.preparing)
 		for id := range c.monitors {
 			if _, still := ledger.Rollout(id); !still {
 				open++

@@ -14,9 +14,14 @@ import (
 // afterEvent does what follows from an entry beside the machine's commands. It runs in the loop, before they are dispatched.
 func (c *Controller) afterEvent(ctx context.Context, entry segue.Entry) {
 	event := entry.Event
+	if event.Kind == segue.EventDatabase {
+		c.syncPreparations(ctx)
+		return
+	}
 	if event.Service == "" {
 		return
 	}
+	c.noteBusy()
 	c.syncMonitors(ctx, event.Service, event.Kind == segue.EventOpened)
 	if m, ok := c.monitors[event.Rollout]; ok && event.Kind == segue.EventStepDone {
 		select {
@@ -35,6 +40,8 @@ func (c *Controller) resume(ctx context.Context, pending []rollout.Command) {
 		c.watchService(ctx, name)
 		c.syncMonitors(ctx, name, false)
 	}
+	c.noteBusy()
+	c.syncPreparations(ctx)
 	for _, command := range pending {
 		c.dispatch(ctx, command)
 	}

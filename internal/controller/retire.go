@@ -34,6 +34,9 @@ func (c *Controller) retire(ctx context.Context, s *service) error {
 		if err := s.workload.Retire(ctx, release); err != nil {
 			errs = append(errs, fmt.Errorf("retire %s: %w", release.Name, err))
 		}
+		for _, config := range s.databases {
+			errs = append(errs, c.retireLogin(ctx, config, release.Name))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -56,4 +59,19 @@ func retirable(known *rollout.ServiceLedger, now time.Time) []segue.Release {
 		}
 	}
 	return releases
+}
+
+// retireLogin removes a release's login from a database that has one per release.
+func (c *Controller) retireLogin(ctx context.Context, config Database, release segue.ReleaseName) error {
+	if config.Variable == "" {
+		return nil
+	}
+	d, err := c.desk(ctx, config)
+	if err != nil {
+		return err
+	}
+	if err := d.driver.Retire(ctx, release); err != nil {
+		return fmt.Errorf("retire login of %s from database %s: %w", release, config.Name, err)
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/segue-deploy/segue/internal/balancer/balancertest"
 	"github.com/segue-deploy/segue/internal/controller"
 	"github.com/segue-deploy/segue/internal/journal/memory"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/workload"
@@ -104,4 +105,9 @@ func (w *counting) WorkloadConfig(string, json.RawMessage) (workload.Config, err
 
 func (w *counting) Balancer(segue.ServiceName, string, json.RawMessage) (balancer.Driver, error) {
 	return w.balancer, nil
+}
+
+// Database has none to offer.
+func (w *counting) Database(context.Context, string, json.RawMessage) (migration.Driver, error) {
+	return nil, segue.Errorf(segue.KindUnsupported, "no database here")
 }

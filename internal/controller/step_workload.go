@@ -13,7 +13,7 @@ import (
 
 // start brings an instance into being; ready or not is the next step's matter.
 func (c *Controller) start(ctx context.Context, job job) (*segue.Outcome, error) {
-	launch, err := c.launch(job)
+	launch, err := c.launch(ctx, job)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (c *Controller) start(ctx context.Context, job job) (*segue.Outcome, error)
 }
 
 // launch gathers what an instance is started with: its release as registered, with the configuration of that time.
-func (c *Controller) launch(job job) (workload.Launch, error) {
+func (c *Controller) launch(ctx context.Context, job job) (workload.Launch, error) {
 	if job.release.Name == "" {
 		return workload.Launch{}, segue.Errorf(segue.KindNotFound, "release %s of %s is not registered", job.step.Release, job.name)
 	}
@@ -34,10 +34,37 @@ func (c *Controller) launch(job job) (workload.Launch, error) {
 	if err != nil {
 		return workload.Launch{}, err
 	}
+	env, err := c.logins(ctx, job.service.databases, job.step.Release)
+	if err != nil {
+		return workload.Launch{}, err
+	}
 	return workload.Launch{
 		ID: job.step.Instance, Service: job.name, Server: job.step.Server, Release: job.release,
-		Config: config, Grace: job.settings.Timing.Grace,
+		Config: config, Env: env, Grace: job.settings.Timing.Grace,
 	}, nil
+}
+
+// logins gives an instance the login of its release to each database that has one per release. Values are secrets.
+func (c *Controller) logins(ctx context.Context, databases []Database, release segue.ReleaseName) (map[string]string, error) {
+	var env map[string]string
+	for _, config := range databases {
+		if config.Variable == "" {
+			continue
+		}
+		d, err := c.desk(ctx, config)
+		if err != nil {
+			return nil, err
+		}
+		login, err := d.driver.Credentials(ctx, release)
+		if err != nil {
+			return nil, fmt.Errorf("make login of %s for database %s: %w", release, config.Name, err)
+		}
+		if env == nil {
+			env = map[string]string{}
+		}
+		env[config.Variable] = login.URL
+	}
+	return env, nil
 }
 
 func (c *Controller) workloadConfig(digest segue.Digest) (workload.Config, error) {
@@ -134,4 +161,5 @@ type job struct {
 	service  *service
 	release  segue.Release
 	slot     segue.Slot
+	stable   segue.ReleaseName
 }

@@ -92,7 +92,7 @@ func (c *Controller) prepare(command rollout.Command) (segue.ServiceName, func(c
 	release := ledger.Releases[command.Step.Release]
 	work := job{
 		Command: command, step: command.Step, name: state.Service, settings: state.Settings,
-		service: opened, release: release, slot: slot,
+		service: opened, release: release, slot: slot, stable: state.Stable.Name,
 	}
 	monitor := c.monitors[command.Rollout]
 	repair := c.repairs[repairKey{service: work.name, server: command.Step.Server}]
@@ -176,7 +176,10 @@ func (c *Controller) carryStep(ctx context.Context, work job, monitor *monitor) 
 		return result{}, nil
 	case segue.StepFinalize:
 		return result{outcome: &segue.Outcome{}}, nil
-	case segue.StepWeigh, segue.StepMirror, segue.StepExpand, segue.StepBackfill, segue.StepContract:
+	case segue.StepExpand, segue.StepBackfill, segue.StepContract:
+		outcome, err := c.database(ctx, work, monitor)
+		return result{outcome: outcome}, err
+	case segue.StepWeigh, segue.StepMirror:
 		return result{}, segue.Errorf(segue.KindUnsupported, "step %s is not supported by this version", work.step.Kind)
 	default:
 		return result{}, segue.Errorf(segue.KindUnsupported, "step %q is not known to this version", work.step.Kind)

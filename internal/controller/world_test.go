@@ -17,6 +17,7 @@ import (
 	"github.com/segue-deploy/segue/internal/journal/memory"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/limits"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/workload"
@@ -149,4 +150,9 @@ func releasesOf(fleet segue.Fleet) string {
 		text += fmt.Sprintf("%s=%s/%s ", slot.Server.Name, slot.Instance.Release, slot.Rotation)
 	}
 	return text
+}
+
+// Database has none to offer.
+func (w *world) Database(context.Context, string, json.RawMessage) (migration.Driver, error) {
+	return nil, segue.Errorf(segue.KindUnsupported, "no database here")
 }

@@ -36,7 +36,9 @@ type DeployRequest struct {
 	Replace bool `json:"replace,omitempty"`
 	Queue   bool `json:"queue,omitempty"`
 	// Hurry leaves out observations.
-	Hurry bool   `json:"hurry,omitempty"`
+	Hurry bool `json:"hurry,omitempty"`
+	// Carry leaves contract steps that must wait owed, instead of refusing the deploy for them.
+	Carry bool   `json:"carry,omitempty"`
 	By    string `json:"by,omitempty" maxLength:"200"`
 	Why   string `json:"why,omitempty" maxLength:"2000"`
 }
@@ -54,6 +56,8 @@ type ServicePlan struct {
 	Lines []string `json:"lines"`
 	// Forecast is what it will take.
 	Forecast Forecast `json:"forecast"`
+	// Databases say what the release does to each database.
+	Databases []DatabaseCheck `json:"databases,omitempty"`
 }
 
 // Forecast says what a plan will take, as far as one can know.

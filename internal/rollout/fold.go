@@ -14,6 +14,10 @@ func (l Ledger) Apply(entry segue.Entry) (Ledger, []Command) {
 		return l, nil
 	}
 	l.Last = entry.Index
+	if entry.Event.Kind == segue.EventDatabase {
+		l.database(entry)
+		return l, nil
+	}
 	service := l.of(entry.Event)
 	if service == nil {
 		return l, nil
@@ -55,7 +59,7 @@ func (l *Ledger) of(event segue.Event) *ServiceLedger {
 // concerns says whether an event makes earlier plans for the service stale.
 func concerns(kind segue.EventKind) bool {
 	switch kind {
-	case segue.EventVerdict, segue.EventSample, segue.EventReceipt, segue.EventReleaseRegistered, segue.EventDatabase:
+	case segue.EventVerdict, segue.EventSample, segue.EventReceipt, segue.EventReleaseRegistered:
 		return false
 	default:
 		return true
@@ -77,7 +81,7 @@ func (l *Ledger) fold(service *ServiceLedger, entry segue.Entry) []Command {
 		}
 	case segue.EventOpened:
 		return l.open(service, entry)
-	case segue.EventSample, segue.EventReceipt, segue.EventDatabase:
+	case segue.EventSample, segue.EventReceipt:
 	default:
 		return l.pass(service, entry)
 	}

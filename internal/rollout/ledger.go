@@ -19,6 +19,8 @@ type Ledger struct {
 	NextRollout segue.RolloutID `json:"next_rollout"`
 	// Services by name.
 	Services map[segue.ServiceName]*ServiceLedger `json:"services"`
+	// Databases by name, those that something was ordered of.
+	Databases map[segue.DatabaseName]DatabaseLedger `json:"databases,omitempty"`
 
 	// rollouts finds the service of an open or queued rollout.
 	rollouts map[segue.RolloutID]segue.ServiceName
@@ -38,6 +40,8 @@ type ServiceLedger struct {
 	Releases map[segue.ReleaseName]segue.Release `json:"releases"`
 	// Retired keeps the digests of those that were: their names stand for that content for ever.
 	Retired map[segue.ReleaseName]segue.Digest `json:"retired,omitempty"`
+	// Barred are releases that cannot work with a database any more, and why.
+	Barred map[segue.ReleaseName]string `json:"barred,omitempty"`
 	// Fleet is the fleet as the journal tells it, in the order of the configured servers. Its Index equals Index. While a rollout is open
 	// it is that rollout's.
 	Fleet segue.Fleet `json:"fleet"`
@@ -114,6 +118,7 @@ func (l *Ledger) Clone() Ledger {
 		c.Services[name] = &copied
 	}
 	c.rollouts = maps.Clone(l.rollouts)
+	c.Databases = maps.Clone(l.Databases)
 	return c
 }
 
@@ -124,6 +129,7 @@ func (s *ServiceLedger) Clone() ServiceLedger {
 	c.Settings.Servers = slices.Clone(s.Settings.Servers)
 	c.Releases = maps.Clone(s.Releases)
 	c.Retired = maps.Clone(s.Retired)
+	c.Barred = maps.Clone(s.Barred)
 	c.Queue = make([]State, 0, len(s.Queue))
 	for i := range s.Queue {
 		c.Queue = append(c.Queue, s.Queue[i].Clone())

@@ -14,6 +14,7 @@ import (
 	"github.com/segue-deploy/segue/internal/controller"
 	"github.com/segue-deploy/segue/internal/journal/memory"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/workload"
 	"github.com/segue-deploy/segue/internal/workload/workloadtest"
@@ -220,4 +221,9 @@ func (l *life) call(ctx context.Context, method, about string, server segue.Serv
 		_ = do()
 	}
 	return segue.Errorf(segue.KindUnavailable, "injected fault: %s %s: no answer", method, about)
+}
+
+// Database has none to offer.
+func (l *life) Database(context.Context, string, json.RawMessage) (migration.Driver, error) {
+	return nil, segue.Errorf(segue.KindUnsupported, "no database here")
 }

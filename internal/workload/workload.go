@@ -20,6 +20,8 @@ type Launch struct {
 	Release segue.Release
 	// Config is the driver's own block of the service's configuration, resolved, as the driver's Parse returned it.
 	Config Config
+	// Env is set on top of the configured environment: what only the engine knows, such as a login of the release's own. Values are secrets.
+	Env map[string]string
 	// Grace is the time between TERM and KILL whenever the driver has to end it.
 	Grace time.Duration
 }

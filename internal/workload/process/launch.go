@@ -140,7 +140,8 @@ func inherited() map[string]string {
 	return env
 }
 
-// environment is the instance's whole environment. What is configured wins over what is inherited; Segue's own names win over all.
+// environment is the instance's whole environment. What is configured wins over what is inherited, what the launch brings over both; Segue's own
+// names win over all.
 func (a assembly) environment(values map[string]string, fill func(string) string) map[string]string {
 	env := inherited()
 	if address := values["address"]; address != "" {
@@ -149,6 +150,7 @@ func (a assembly) environment(values map[string]string, fill func(string) string
 	for name, value := range a.config.Env {
 		env[name] = fill(value)
 	}
+	maps.Copy(env, a.launch.Env)
 	env["SEGUE_RELEASE"], env["SEGUE_SERVER"] = values["release"], values["server"]
 	env["SEGUE_SERVICE"], env["SEGUE_INSTANCE"] = values["service"], values["instance"]
 	env[shim.InstanceDirVariable] = a.dir

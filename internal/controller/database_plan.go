@@ -1,0 +1,228 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/migration"
+)
+
+// outlook is what one database needs for a release, looked at and not begun.
+type outlook struct {
+	config Database
+	desk   *desk
+	plan   migration.Plan
+	state  migration.State
+	// gates are of the contract changes.
+	gates map[migration.ChangeID]migration.Gate
+	work  []segue.Work
+	notes []string
+	// refused says why no rollout may begin; nil when it may.
+	refused error
+}
+
+// question is what an outlook is asked for.
+type question struct {
+	service   segue.ServiceName
+	candidate segue.ReleaseName
+	// stable is "" for a first deploy.
+	stable segue.ReleaseName
+	// carry leaves contract steps owed instead of refusing for them.
+	carry bool
+}
+
+// outlooks looks at every database of a service.
+func (c *Controller) outlooks(ctx context.Context, databases []Database, q question) ([]outlook, error) {
+	found := make([]outlook, 0, len(databases))
+	for _, config := range databases {
+		o, err := c.outlook(ctx, config, q)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, o)
+	}
+	return found, nil
+}
+
+func (c *Controller) outlook(ctx context.Context, config Database, q question) (outlook, error) {
+	o := outlook{config: config, gates: map[migration.ChangeID]migration.Gate{}}
+	if config.Missing != "" {
+		return o, segue.Errorf(segue.KindInvalid, "database %s: no folder of migrations %s for release %s", config.Name, config.Missing, q.candidate).
+			WithHint("put the release's migrations there, or correct databases.%s.migrations", config.Name)
+	}
+	if len(config.Faults) > 0 {
+		return o, faulty(config.Name, config.Faults)
+	}
+	var err error
+	if o.desk, err = c.desk(ctx, config); err != nil {
+		return o, err
+	}
+	fleet, err := c.presences(ctx, config.Name, q.service)
+	if err != nil {
+		return o, err
+	}
+	o.plan, err = o.desk.driver.Plan(ctx, migration.PlanRequest{
+		Files: config.Files, History: config.History, Release: q.candidate, Running: fleet.names(),
+	})
+	if err != nil {
+		return o, fmt.Errorf("plan database %s: %w", config.Name, err)
+	}
+	if len(o.plan.Faults) > 0 {
+		return o, faulty(config.Name, o.plan.Faults)
+	}
+	if o.state, err = o.desk.driver.State(ctx); err != nil {
+		return o, fmt.Errorf("read state of database %s: %w", config.Name, err)
+	}
+	for _, note := range o.plan.Notes {
+		o.notes = append(o.notes, fmt.Sprintf("%s: %s", config.Name, note))
+	}
+	for _, change := range o.plan.Changes {
+		if err := o.take(ctx, change, q, fleet); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// faulty says everything that is wrong with a database's migrations at once.
+func faulty(name segue.DatabaseName, faults []migration.Fault) error {
+	lines := make([]string, 0, len(faults))
+	for _, fault := range faults {
+		line := fault.String()
+		if fault.Hint != "" {
+			line += "; " + fault.Hint
+		}
+		lines = append(lines, line)
+	}
+	return segue.Errorf(segue.KindInvalid, "migrations of database %s: %s", name, strings.Join(lines, "\n"))
+}
+
+// take decides what becomes of a change in a rollout.
+func (o *outlook) take(ctx context.Context, change migration.Change, q question, fleet presences) error {
+	work := segue.Work{
+		Database: o.config.Name, Change: string(change.ID), Title: change.Title, Why: change.Why, Takes: change.Estimate.Time,
+		Breaking: change.Phase == migration.PhaseBreaking, Split: change.Split,
+	}
+	switch change.Phase {
+	case migration.PhaseBackfill:
+		work.Kind = segue.StepBackfill
+	case migration.PhaseContract:
+		return o.takeContract(ctx, change, work, q, fleet)
+	default:
+		work.Kind = segue.StepExpand
+		if work.Breaking && q.stable != "" {
+			work.Closes = fmt.Sprintf("%s cannot work with the database after %s", q.stable, change.Title)
+		}
+	}
+	o.work = append(o.work, work)
+	return nil
+}
+
+// takeContract puts a contract step into the plan when its gate is open, leaves it owed, or refuses.
+func (o *outlook) takeContract(ctx context.Context, change migration.Change, work segue.Work, q question, fleet presences) error {
+	work.Kind = segue.StepContract
+	brought := o.brought(change.ID, q.candidate)
+	gate, err := o.ask(ctx, change, brought, fleet)
+	if err != nil {
+		return err
+	}
+	o.gates[change.ID] = gate
+	meant := !change.Carried && brought == q.candidate && !q.carry && q.stable != ""
+	switch {
+	case gate.Answer == migration.AnswerSafe:
+		o.work = append(o.work, work)
+	case !meant:
+		o.notes = append(o.notes, fmt.Sprintf("%s: stays owed: %s: %s", o.config.Name, change.Title, reasonOf(gate)))
+	case gate.Answer == migration.AnswerUnknown:
+		work.Closes = fmt.Sprintf("%s may need what %s removes: %s", q.stable, change.Title, reasonOf(gate))
+		o.work = append(o.work, work)
+	case o.refused == nil:
+		refusal := segue.Errorf(segue.KindRefused, "database %s: %s must wait: %s", o.config.Name, change.Title, reasonOf(gate))
+		o.refused = refusal.WithHint("%s`segue deploy --carry` rolls %s out now and leaves the step owed", untilHint(gate), q.candidate)
+	}
+	return nil
+}
+
+// brought says which release a change came with.
+func (o *outlook) brought(id migration.ChangeID, candidate segue.ReleaseName) segue.ReleaseName {
+	if known, ok := o.state.Change(id); ok && known.Release != "" {
+		return known.Release
+	}
+	return candidate
+}
+
+// ask puts a contract change before its gate.
+func (o *outlook) ask(ctx context.Context, change migration.Change, brought segue.ReleaseName, fleet presences) (migration.Gate, error) {
+	now := time.Now()
+	gate, err := o.desk.driver.Gate(ctx, migration.GateRequest{
+		Change: change, Releases: fleet.all, Brought: brought, Recorded: fleet.queries, Window: o.config.Watch, Now: now,
+	})
+	if err != nil {
+		return gate, fmt.Errorf("ask gate of %s in database %s: %w", change.ID, o.config.Name, err)
+	}
+	if ground, ok := fleet.waiting(brought, max(change.Wait, o.config.After), now); ok {
+		gate.Grounds = append(gate.Grounds, ground)
+		gate.Settle()
+	}
+	return gate, nil
+}
+
+// reasonOf gives the grounds that keep a gate shut, in one clause.
+func reasonOf(gate migration.Gate) string {
+	var clauses []string
+	for _, answer := range []migration.Answer{migration.AnswerUnsafe, migration.AnswerUnknown} {
+		for _, ground := range gate.Grounds {
+			if ground.Answer == answer && !slices.Contains(clauses, ground.Text) {
+				clauses = append(clauses, ground.Text)
+			}
+		}
+		if len(clauses) > 0 {
+			break
+		}
+	}
+	const most = 3
+	switch {
+	case len(clauses) == 0:
+		return "nothing is known of who needs it"
+	case len(clauses) > most:
+		return strings.Join(clauses[:most], "; ") + fmt.Sprintf("; and %d more", len(clauses)-most)
+	default:
+		return strings.Join(clauses, "; ")
+	}
+}
+
+// untilHint says when a gate will be open by itself, as far as that is known.
+func untilHint(gate migration.Gate) string {
+	var until time.Time
+	for _, ground := range gate.Grounds {
+		if ground.Answer == migration.AnswerSafe {
+			continue
+		}
+		if ground.Until.IsZero() {
+			return ""
+		}
+		if ground.Until.After(until) {
+			until = ground.Until
+		}
+	}
+	if until.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("try again after %s, or ", until.Local().Format("2006-01-02 15:04:05"))
+}
+
+// workOf gathers the work of all databases, and what there is to say about it.
+func workOf(outlooks []outlook) (work []segue.Work, notes []string, refused error) {
+	for _, o := range outlooks {
+		work = append(work, o.work...)
+		notes = append(notes, o.notes...)
+		if refused == nil {
+			refused = o.refused
+		}
+	}
+	return work, notes, refused
+}
