@@ -8,6 +8,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/api"
+	"github.com/segue-deploy/segue/internal/operator"
 )
 
 // Status words of a step on the wire.
@@ -134,6 +135,7 @@ func (v frameView) below(r api.Rollout, paint palette) []string {
 		// Whoever has to decide decides on this.
 		lines = append(lines, findingLines(*r.Verdict, paint, "    ")...)
 	}
+	lines = append(lines, v.database(r, paint)...)
 	switch {
 	case r.Phase.Over() && !v.last:
 		lines = append(lines, "  "+paint.faint("counting up the receipt"))
@@ -144,6 +146,27 @@ func (v frameView) below(r api.Rollout, paint palette) []string {
 	}
 	if traffic := trafficLine(v.rates[r.Service], r, paint); traffic != "" && !v.last {
 		lines = append(lines, "  "+traffic)
+	}
+	return lines
+}
+
+// database says which step of a database is under way, and how far it is.
+func (v frameView) database(r api.Rollout, paint palette) []string {
+	var lines []string
+	for _, step := range r.Steps {
+		if step.Database == "" || step.Status != stepRunning || step.Kind == segue.StepApprove {
+			continue
+		}
+		line := fmt.Sprintf("  %s %s %s", paint.candidate(string(step.Kind)), printable(string(step.Database)+": "+step.Title), clock(v.now.Sub(step.Since)))
+		if step.Waiting != "" {
+			line += paint.faint(" · ") + printable(step.Waiting)
+		}
+		if p := step.Progress; p != nil && p.Total > 0 {
+			share := min(1, float64(p.Done)/float64(p.Total))
+			lines = append(lines, line, "    "+bar(paint, share, 20)+" "+paint.faint(progressText(operator.Change{Progress: p})))
+			continue
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

@@ -230,7 +230,13 @@ func (s *story) begins(at time.Time) []string {
 			s.rulings = ""
 			lines = append(lines, fmt.Sprintf("observing %s for %s", s.to, span(step.For)))
 		case segue.StepApprove:
-			lines = append(lines, "waits for approval")
+			line := "waits for approval"
+			if step.Why != "" {
+				line += ": " + step.Why
+			}
+			lines = append(lines, line)
+		case segue.StepBackfill, segue.StepContract:
+			lines = append(lines, fmt.Sprintf("%s %s: %s begins", step.Kind, step.Database, step.Title))
 		default:
 		}
 	}
@@ -271,6 +277,11 @@ func (s *story) doneLine(step segue.Step, outcome *segue.Outcome, took time.Dura
 		if step.On {
 			line = "maintenance page on"
 		}
+	case segue.StepExpand, segue.StepBackfill, segue.StepContract:
+		line = fmt.Sprintf("%s %s: %s", step.Kind, step.Database, step.Title)
+		if outcome.Owed != "" {
+			line += ", stays owed: " + outcome.Owed
+		}
 	default:
 		line = string(step.Kind) + " done"
 	}
@@ -306,6 +317,9 @@ func drainedLine(outcome *segue.Outcome) string {
 
 func failedLine(step segue.Step, event segue.Event) string {
 	line := string(step.Kind) + " failed"
+	if step.Title != "" {
+		line = fmt.Sprintf("%s %s: %s failed", step.Kind, step.Database, step.Title)
+	}
 	if step.Server != "" {
 		line = string(step.Server) + " " + line
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/operator"
 )
 
 // desk is where the work on one database is done: it holds the lease while there is any, and lets everyone who wants the same change wait for
@@ -42,21 +43,31 @@ type run struct {
 	urgent atomic.Bool
 }
 
-// desk opens a database once.
+// desk opens a database once: the drivers give the same one for the same block.
 func (c *Controller) desk(ctx context.Context, config Database) (*desk, error) {
-	c.desks.mu.Lock()
-	defer c.desks.mu.Unlock()
 	key := config.Driver + "\x00" + string(config.Block)
-	if d, ok := c.desks.open[key]; ok {
+	if d := c.desks.find(key); d != nil {
 		return d, nil
 	}
 	driver, err := c.options.Drivers.Database(ctx, config.Driver, config.Block)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", config.Name, err)
 	}
-	d := &desk{name: config.Name, driver: driver, runs: map[migration.ChangeID]*run{}, progress: map[migration.ChangeID]migration.Progress{}}
-	c.desks.open[key] = d
+	c.desks.mu.Lock()
+	defer c.desks.mu.Unlock()
+	d := c.desks.open[key]
+	if d == nil {
+		d = &desk{name: config.Name, driver: driver, runs: map[migration.ChangeID]*run{}, progress: map[migration.ChangeID]migration.Progress{}}
+		c.desks.open[key] = d
+	}
 	return d, nil
+}
+
+// find gives a desk that is open, or nil.
+func (d *desks) find(key string) *desk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.open[key]
 }
 
 // take gives the lease, and what gives it back.
@@ -190,4 +201,16 @@ func (d *desk) latest(id migration.ChangeID) (migration.Progress, bool) {
 	defer d.mu.Unlock()
 	_, running := d.runs[id]
 	return d.progress[id], running
+}
+
+// progressOf gives the progress of a change that runs here; nil where none does.
+func (c *Controller) progressOf(name segue.DatabaseName, id migration.ChangeID) *operator.ChangeProgress {
+	c.desks.mu.Lock()
+	defer c.desks.mu.Unlock()
+	for _, d := range c.desks.open {
+		if progress, running := d.latest(id); d.name == name && running && progress.ID != "" {
+			return progressView(progress)
+		}
+	}
+	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/receipt"
 	"github.com/segue-deploy/segue/internal/rollout"
@@ -55,7 +56,7 @@ func (c *Controller) serviceStatus(name segue.ServiceName, known *rollout.Servic
 		Fleet: cloneFleet(known.Fleet),
 	}
 	if known.Open != nil {
-		r := rolloutView(known.Open, last)
+		r := c.rolloutView(known.Open, last)
 		status.Rollout = &r
 	}
 	for _, queued := range known.Queue {
@@ -127,7 +128,7 @@ func (c *Controller) Rollout(ctx context.Context, id segue.RolloutID) (operator.
 			id = ledger.Next() - 1
 		}
 		if state, ok := ledger.Rollout(id); ok {
-			found = rolloutView(state, last)
+			found = c.rolloutView(state, last)
 			// The journal has a verdict when it changes; whoever looks wants today's figures.
 			if m := c.monitors[id]; m != nil && state.Phase == segue.PhaseObserving {
 				found.Verdict = cmp.Or(m.present(), found.Verdict)
@@ -162,7 +163,7 @@ func (c *Controller) ended(ledger *rollout.Ledger, id segue.RolloutID, last int6
 	return found
 }
 
-func rolloutView(state *rollout.State, last int64) operator.Rollout {
+func (c *Controller) rolloutView(state *rollout.State, last int64) operator.Rollout {
 	view := operator.Rollout{
 		ID: state.ID, Service: state.Service, Stable: state.Stable.Name, Candidate: state.Candidate.Name, Phase: state.Phase,
 		Reason: state.Reason, Sentence: rollout.EndSentence(*state), By: state.By, OpenedAt: state.OpenedAt, EndedAt: state.EndedAt,
@@ -173,10 +174,14 @@ func rolloutView(state *rollout.State, last int64) operator.Rollout {
 		if i >= len(state.Plan.Steps) {
 			break
 		}
-		view.Steps = append(view.Steps, operator.StepStatus{
+		status := operator.StepStatus{
 			Step: state.Plan.Steps[i], Status: string(step.Status), Attempt: step.Attempt, Since: step.Since, Until: step.Until,
 			Waiting: step.Waiting, Outcome: step.Outcome, Failure: step.Failure,
-		})
+		}
+		if step.Status == rollout.StepRunning && status.Database != "" {
+			status.Progress = c.progressOf(status.Database, migration.ChangeID(status.Change))
+		}
+		view.Steps = append(view.Steps, status)
 	}
 	return view
 }

@@ -111,6 +111,8 @@ type StepStatus struct {
 	Waiting string         `json:"waiting,omitempty"`
 	Outcome *segue.Outcome `json:"outcome,omitempty"`
 	Failure *segue.Failure `json:"failure,omitempty"`
+	// Progress is that of a database step that runs.
+	Progress *ChangeProgress `json:"progress,omitempty"`
 }
 
 // Status is everything at one moment.

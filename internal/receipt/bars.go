@@ -106,6 +106,8 @@ func (t *text) glyph(s Step) (string, tone) {
 		glyph, ascii, tone = "━", "=", good
 	case segue.StepApprove, segue.StepHold, segue.StepMaintenance:
 		glyph, ascii, tone = "╌", "-", warn
+	case segue.StepExpand, segue.StepBackfill, segue.StepContract:
+		glyph, ascii, tone = "▞", "#", candidateTone
 	default:
 	}
 	if s.Status == StepFailed {
@@ -201,6 +203,8 @@ func (t *text) legend() string {
 		{segue.StepAdmit, "admit"},
 		{segue.StepObserve, "observe"},
 		{segue.StepApprove, "wait"},
+		{segue.StepBackfill, "backfill"},
+		{segue.StepExpand, "expand"},
 	}
 	var parts []string
 	failed := false

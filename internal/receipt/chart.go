@@ -225,6 +225,8 @@ func stepClass(s Step) string {
 		return "observe"
 	case segue.StepApprove, segue.StepHold, segue.StepMaintenance:
 		return "wait"
+	case segue.StepExpand, segue.StepBackfill, segue.StepContract:
+		return "database"
 	default:
 		return "other"
 	}

@@ -248,6 +248,11 @@ type Step struct {
 	Failures int64 `json:"failures"`
 	// Note is a clause for people: the outcome's note, or the failure.
 	Note string `json:"note,omitempty"`
+	// Database and Title say what a database step worked on, Work what it measured, Owed what it had to leave.
+	Database segue.DatabaseName `json:"database,omitempty"`
+	Title    string             `json:"title,omitempty"`
+	Work     *Work              `json:"work,omitempty"`
+	Owed     string             `json:"owed,omitempty"`
 }
 
 // Server is one server's time.

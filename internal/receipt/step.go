@@ -246,7 +246,7 @@ func (s *stepRecord) row(plan int) Step {
 		Plan: plan, ID: s.ID, Kind: s.Kind, Batch: s.Batch, Server: s.Server, Release: s.Release, Status: s.status,
 		Started: s.started, Ended: s.ended, Duration: Seconds(s.took()), Unavoidable: Seconds(s.unavoidable()),
 		Attempts: max(1, s.attempts), Deadline: s.outcome.Deadline, Cut: max(0, s.outcome.InFlight), Closed: max(0, s.outcome.LongClosed),
-		Note: s.outcome.Note,
+		Note: s.outcome.Note, Database: s.Step.Database, Title: s.Step.Title, Work: workOf(s.outcome), Owed: s.outcome.Owed,
 	}
 	row.Overhead = row.Duration - row.Unavoidable
 	if s.failure != nil {
@@ -258,6 +258,9 @@ func (s *stepRecord) row(plan int) Step {
 // title says in a few words what a step does.
 func (s Step) title() string {
 	text := string(s.Kind)
+	if s.Title != "" {
+		return text + " " + s.Title
+	}
 	if s.Server != "" {
 		text += " " + string(s.Server)
 	}

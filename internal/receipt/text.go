@@ -39,6 +39,7 @@ func Text(r Receipt, o TextOptions) string {
 	t.headline()
 	t.figures()
 	t.trouble()
+	t.database()
 	t.timeline()
 	t.judgements()
 	t.notes()

@@ -25,6 +25,7 @@ type view struct {
 	Partial  bool
 	Cards    []card
 	Chart    *chart
+	Database []databaseRow
 	Latency  []latencyRow
 	Time     []timePart
 	TimeText string
@@ -96,7 +97,7 @@ func newView(r Receipt) view {
 		Style: template.CSS(pageStyle), Title: r.title(), Headline: r.Headline(), Sentence: r.Sentence, Why: r.Why,
 		Partial: r.Partial, Notes: r.Notes, Version: r.Version, Rollout: r.Rollout.String(),
 		Badge: badges(r.Outcome), Tone: toneName(r),
-		Cards: cards(r), Chart: newChart(r), Latency: latencyRows(r), Mixed: r.Time.Mixed.String(),
+		Cards: cards(r), Chart: newChart(r), Database: databaseRows(r), Latency: latencyRows(r), Mixed: r.Time.Mixed.String(),
 		Releases: releaseRows(r), Users: userFacts(r), Steps: stepRows(r), Fold: len(r.Steps) > 24, Verdicts: verdictRows(r),
 	}
 	v.Meta = []string{"rollout " + r.Rollout.String(), string(r.Strategy)}
