@@ -2,7 +2,6 @@ package shop
 
 import (
 	"context"
-	"database/sql"
 	"net/http"
 )
 
@@ -97,7 +96,7 @@ func apiAddToCart(v *visit) error {
 // apiEmptyCart answers DELETE /api/cart.
 func apiEmptyCart(v *visit) error {
 	if v.visitor.token != nil {
-		err := v.counter.update(v.r.Context(), func(ctx context.Context, tx *sql.Tx) error { return emptyCart(ctx, tx, v.visitor) })
+		err := v.counter.update(v.r.Context(), func(ctx context.Context, tx *txn) error { return emptyCart(ctx, tx, v.visitor) })
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ func loadCart(ctx context.Context, from querier, visitor session) (Cart, error) 
 		return cart, nil
 	}
 	const query = `SELECT slug, name, artist, cents, quantity FROM cart_items JOIN products ON id = product_id
-		WHERE session = ? ORDER BY product_id`
+		WHERE session = $1 ORDER BY product_id`
 	rows, err := from.QueryContext(ctx, query, visitor.token)
 	if err != nil {
 		return cart, fmt.Errorf("read cart: %w", err)
@@ -66,23 +66,23 @@ func (s *store) setCart(ctx context.Context, visitor session, p Product, quantit
 	if quantity > maxQuantity || quantity < 0 || quantity == 0 && !replace {
 		return "", visitor, problem{http.StatusUnprocessableEntity, fmt.Sprintf("Choose between 1 and %d of a record.", maxQuantity)}
 	}
-	after = visitor
-	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.update(ctx, func(ctx context.Context, tx *txn) error {
+		after = visitor
 		if after.token == nil {
 			if value, after, err = beginSession(ctx, tx, visitor, 0); err != nil {
 				return err
 			}
 		}
 		if quantity == 0 {
-			_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = ? AND product_id = ?`, after.token, p.ID)
+			_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = $1 AND product_id = $2`, after.token, p.ID)
 			return wrapped("remove from cart", err)
 		}
-		before := "quantity"
+		before := "cart_items.quantity"
 		if replace {
 			before = "0"
 		}
-		insert := `INSERT INTO cart_items (session, product_id, quantity) VALUES (?, ?, ?)
-			ON CONFLICT DO UPDATE SET quantity = min(` + before + ` + excluded.quantity, ?)`
+		insert := `INSERT INTO cart_items (session, product_id, quantity) VALUES ($1, $2, $3)
+			ON CONFLICT (session, product_id) DO UPDATE SET quantity = CASE WHEN ` + before + ` + excluded.quantity > $4 THEN $4 ELSE ` + before + ` + excluded.quantity END`
 		_, err := tx.ExecContext(ctx, insert, after.token, p.ID, quantity, maxQuantity)
 		return wrapped("add to cart", err)
 	})
@@ -90,8 +90,8 @@ func (s *store) setCart(ctx context.Context, visitor session, p Product, quantit
 }
 
 // emptyCart removes everything.
-func emptyCart(ctx context.Context, tx *sql.Tx, visitor session) error {
-	_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = ?`, visitor.token)
+func emptyCart(ctx context.Context, tx *txn, visitor session) error {
+	_, err := tx.ExecContext(ctx, `DELETE FROM cart_items WHERE session = $1`, visitor.token)
 	return wrapped("empty cart", err)
 }
 

@@ -19,8 +19,14 @@ type Config struct {
 	Server string
 	// Listen is the address to serve on (--listen, ADDRESS, or PORT on the loopback address).
 	Listen string
-	// Database is the path of the SQLite file (--database, DATABASE_URL).
+	// Database is the path of an SQLite file, or the address of a PostgreSQL database (--database, DATABASE_URL).
 	Database string
+	// Migrate runs the release's migrations at the start (SHOP_MIGRATE=off leaves that to somebody else).
+	Migrate bool
+	// Customers is how many a new shop has in its books (SHOP_CUSTOMERS).
+	Customers int
+	// Heard, if not nil, hears of every statement that is sent to the database.
+	Heard func(statement string)
 	// HashRounds is the PBKDF2 count for new passwords (--hash-rounds, SHOP_HASH_ROUNDS). The default of 1000 is cheap, so
 	// that load tests measure the shop and not the hash; OWASP asks for 600,000.
 	HashRounds int
@@ -39,6 +45,9 @@ type Config struct {
 // maxHashRounds bounds the PBKDF2 count, of new passwords as of stored ones.
 const maxHashRounds = 10_000_000
 
+// maxCustomers bounds the customers that are made up.
+const maxCustomers = 10_000_000
+
 // ReadConfig reads flags and environment; lookup is os.LookupEnv or like it. Flags go first. Every fault is reported.
 func ReadConfig(release string, arguments []string, lookup func(string) (string, bool)) (Config, error) {
 	env := func(name, otherwise string) string {
@@ -50,7 +59,7 @@ func ReadConfig(release string, arguments []string, lookup func(string) (string,
 	flags := flag.NewFlagSet("shop", flag.ContinueOnError)
 	address := env("ADDRESS", "127.0.0.1:"+env("PORT", "8080"))
 	flags.StringVar(&config.Listen, "listen", address, "`address` to serve on")
-	flags.StringVar(&database, "database", env("DATABASE_URL", "shop.db"), "SQLite `file`, a path or a file: URL")
+	flags.StringVar(&database, "database", env("DATABASE_URL", "shop.db"), "SQLite `file` (a path or a file: URL), or postgres:// address")
 	flags.StringVar(&rounds, "hash-rounds", env("SHOP_HASH_ROUNDS", "1000"), "PBKDF2 `count` for new passwords")
 	flags.DurationVar(&config.Linger, "linger", 100*time.Millisecond, "`time` to go on answering when asked to stop")
 	flags.DurationVar(&config.Grace, "grace", 25*time.Second, "`time` for requests in flight after that")
@@ -73,6 +82,12 @@ func ReadConfig(release string, arguments []string, lookup func(string) (string,
 		err = fmt.Errorf("%d is not between 1 and %d", config.HashRounds, maxHashRounds)
 	}
 	note("hash-rounds", err)
+	config.Migrate = env("SHOP_MIGRATE", "on") != "off"
+	config.Customers, err = strconv.Atoi(env("SHOP_CUSTOMERS", "0"))
+	if err == nil && (config.Customers < 0 || config.Customers > maxCustomers) {
+		err = fmt.Errorf("%d is not between 0 and %d", config.Customers, maxCustomers)
+	}
+	note("SHOP_CUSTOMERS", err)
 	config.CrashAfter, err = time.ParseDuration(crash)
 	note("SHOP_CRASH_AFTER", err)
 	config.ErrorShare, err = strconv.ParseFloat(share, 64)
@@ -82,8 +97,11 @@ func ReadConfig(release string, arguments []string, lookup func(string) (string,
 	return config, errors.Join(faults...)
 }
 
-// databasePath turns a DATABASE_URL into the path of a file.
+// databasePath turns a DATABASE_URL into the path of a file; the address of a PostgreSQL database stays what it is.
 func databasePath(address string) (string, error) {
+	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
+		return address, nil
+	}
 	for _, scheme := range []string{"file:", "sqlite:"} {
 		rest, found := strings.CutPrefix(address, scheme)
 		if !found {
@@ -97,7 +115,7 @@ func databasePath(address string) (string, error) {
 		address = path
 	}
 	if address == "" || strings.Contains(address, "://") {
-		return "", fmt.Errorf("database %q: this shop keeps its data in a SQLite file, give a path or file:PATH", address)
+		return "", fmt.Errorf("database %q: this shop keeps its data in SQLite or PostgreSQL: give a path, file:PATH or postgres://HOST/NAME", address)
 	}
 	return address, nil
 }

@@ -8,9 +8,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -23,16 +27,21 @@ const (
 	writeTimeout = 10 * time.Second
 )
 
-// store is the database: one connection that writes, so that the writers of one process queue in it and not in SQLite's
-// polling, and a few that read. Several processes share the file.
+// store is the database. Of an SQLite file one connection writes, so that the writers of one process queue in it and not in SQLite's
+// polling, and a few read; several processes share the file. Of PostgreSQL both are one pool.
 type store struct {
-	write *sql.DB
-	read  *sql.DB
+	dialect dialect
+	write   pool
+	read    pool
 }
 
-// openStore opens the file, creating it and what a release needs in it. Of several processes that start at once one does
+// openStore opens the database. With migrate it brings it to what the release needs; of several processes that start at once one does
 // so at a time.
-func openStore(ctx context.Context, path string, wanted features) (*store, error) {
+func openStore(ctx context.Context, config Config) (*store, error) {
+	if strings.Contains(config.Database, "://") {
+		return openPostgres(ctx, config)
+	}
+	path := config.Database
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -41,15 +50,60 @@ func openStore(ctx context.Context, path string, wanted features) (*store, error
 		return nil, err
 	}
 	defer unlock()
-	s := &store{}
-	if s.write, err = openPool(ctx, path, 1, "_txlock=immediate&_pragma=journal_mode(WAL)"); err != nil {
+	s := &store{write: pool{heard: config.Heard}, read: pool{heard: config.Heard}}
+	if s.write.DB, err = openPool(ctx, path, 1, "_txlock=immediate&_pragma=journal_mode(WAL)"); err != nil {
 		return nil, err
 	}
-	if err := s.migrate(ctx, wanted); err != nil {
+	if err := s.prepare(ctx, config); err != nil {
 		return nil, errors.Join(err, s.write.Close())
 	}
-	if s.read, err = openPool(ctx, path, readers, "_pragma=query_only(1)"); err != nil {
+	if s.read.DB, err = openPool(ctx, path, readers, "_pragma=query_only(1)"); err != nil {
 		return nil, errors.Join(err, s.write.Close())
+	}
+	return s, nil
+}
+
+// prepare brings the database to what the release needs, and furnishes a new shop.
+func (s *store) prepare(ctx context.Context, config Config) error {
+	if config.Migrate {
+		if err := s.migrate(ctx, config.Release); err != nil {
+			return err
+		}
+	}
+	customers := config.Customers
+	if config.Release != "v1" {
+		customers = 0
+	}
+	return s.furnish(ctx, customers)
+}
+
+// connections is how many a process keeps to PostgreSQL.
+const connections = 8
+
+// openPostgres opens a database of a PostgreSQL server.
+func openPostgres(ctx context.Context, config Config) (*store, error) {
+	db, err := sql.Open("pgx", config.Database)
+	if err != nil {
+		return nil, errors.New("open database: the address cannot be read")
+	}
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	s := &store{dialect: dialectPostgres, write: pool{DB: db, dialect: dialectPostgres}, read: pool{DB: db, dialect: dialectPostgres}}
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), db.Close())
+	}
+	defer conn.Close() //nolint:errcheck // goes back to its pool
+	const one = 710051
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, one); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock database: %w", err), db.Close())
+	}
+	err = s.prepare(ctx, config)
+	if _, unlockErr := conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, one); err == nil {
+		err = unlockErr
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
@@ -94,16 +148,29 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
-// update runs a function in a transaction that holds the write lock from its beginning. A client that goes away does not
-// break it off.
-func (s *store) update(ctx context.Context, do func(context.Context, *sql.Tx) error) error {
+// tries is how often a write is tried that met another one: PostgreSQL breaks one of two off that want the same.
+const tries = 4
+
+// update runs a function in a transaction; of SQLite it holds the write lock from its beginning. A client that goes away does not break it
+// off.
+func (s *store) update(ctx context.Context, do func(context.Context, *txn) error) error {
+	for try := 1; ; try++ {
+		err := s.updateOnce(ctx, do)
+		var refused *pgconn.PgError
+		if err == nil || try == tries || !errors.As(err, &refused) || !slices.Contains([]string{"23505", "40001", "40P01"}, refused.Code) {
+			return err
+		}
+	}
+}
+
+func (s *store) updateOnce(ctx context.Context, do func(context.Context, *txn) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin write: %w", err)
 	}
-	if err := do(ctx, tx); err != nil {
+	if err := do(ctx, &txn{Tx: tx, dialect: s.dialect, heard: s.write.heard}); err != nil {
 		return errors.Join(err, tx.Rollback())
 	}
 	if err := tx.Commit(); err != nil {

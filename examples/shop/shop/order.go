@@ -33,8 +33,8 @@ func (s *store) placeOrder(ctx context.Context, visitor session, key string) (an
 		message := fmt.Sprintf("An order needs an idempotency key of up to %d characters, in the Idempotency-Key header or the form.", maxKey)
 		return nil, false, problem{http.StatusBadRequest, message}
 	}
-	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		const query = `SELECT answer FROM orders WHERE user_id = ? AND idempotency_key = ?`
+	err = s.update(ctx, func(ctx context.Context, tx *txn) error {
+		const query = `SELECT answer FROM orders WHERE user_id = $1 AND idempotency_key = $2`
 		err := tx.QueryRowContext(ctx, query, visitor.UserID, key).Scan(&answer)
 		if err == nil {
 			return nil
@@ -50,7 +50,7 @@ func (s *store) placeOrder(ctx context.Context, visitor session, key string) (an
 }
 
 // newOrder turns the cart into an order within a write.
-func newOrder(ctx context.Context, tx *sql.Tx, visitor session, key string) ([]byte, error) {
+func newOrder(ctx context.Context, tx *txn, visitor session, key string) ([]byte, error) {
 	cart, err := loadCart(ctx, tx, visitor)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func newOrder(ctx context.Context, tx *sql.Tx, visitor session, key string) ([]b
 		return nil, problem{http.StatusConflict, "The cart is empty."}
 	}
 	order := Order{Key: key, CreatedAt: time.Now().UTC().Truncate(time.Second), Items: cart.Items, TotalCents: cart.TotalCents}
-	const insert = `INSERT INTO orders (user_id, idempotency_key, answer, created_at) VALUES (?, ?, '', ?) RETURNING id`
+	const insert = `INSERT INTO orders (user_id, idempotency_key, answer, created_at) VALUES ($1, $2, '', $3) RETURNING id`
 	if err := tx.QueryRowContext(ctx, insert, visitor.UserID, key, order.CreatedAt.Unix()).Scan(&order.ID); err != nil {
 		return nil, fmt.Errorf("add order: %w", err)
 	}
@@ -67,11 +67,11 @@ func newOrder(ctx context.Context, tx *sql.Tx, visitor session, key string) ([]b
 	if err != nil {
 		return nil, fmt.Errorf("write order's answer: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE orders SET answer = ? WHERE id = ?`, string(answer), order.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE orders SET answer = $1 WHERE id = $2`, string(answer), order.ID); err != nil {
 		return nil, fmt.Errorf("keep order's answer: %w", err)
 	}
 	for _, line := range order.Items {
-		const sell = `UPDATE products SET stock = CASE WHEN stock < ?1 THEN stock + ?2 ELSE stock END - ?1 WHERE slug = ?3`
+		const sell = `UPDATE products SET stock = CASE WHEN stock < $1 THEN stock + $2 ELSE stock END - $1 WHERE slug = $3`
 		if _, err := tx.ExecContext(ctx, sell, line.Quantity, restock, line.Slug); err != nil {
 			return nil, fmt.Errorf("take from stock: %w", err)
 		}
@@ -81,9 +81,9 @@ func newOrder(ctx context.Context, tx *sql.Tx, visitor session, key string) ([]b
 
 // orders returns a user's orders, the newest first; with a key only the order of that key.
 func (s *store) orders(ctx context.Context, userID int64, key string) ([]Order, error) {
-	query, args := `SELECT answer FROM orders WHERE user_id = ? ORDER BY id DESC LIMIT ?`, []any{userID, history}
+	query, args := `SELECT answer FROM orders WHERE user_id = $1 ORDER BY id DESC LIMIT $2`, []any{userID, history}
 	if key != "" {
-		query, args = `SELECT answer FROM orders WHERE user_id = ? AND idempotency_key = ?`, []any{userID, key}
+		query, args = `SELECT answer FROM orders WHERE user_id = $1 AND idempotency_key = $2`, []any{userID, key}
 	}
 	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -111,7 +111,7 @@ func (s *store) orders(ctx context.Context, userID int64, key string) ([]Order, 
 // order returns one of a user's orders.
 func (s *store) order(ctx context.Context, userID, id int64) (Order, error) {
 	var answer []byte
-	err := s.read.QueryRowContext(ctx, `SELECT answer FROM orders WHERE user_id = ? AND id = ?`, userID, id).Scan(&answer)
+	err := s.read.QueryRowContext(ctx, `SELECT answer FROM orders WHERE user_id = $1 AND id = $2`, userID, id).Scan(&answer)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Order{}, problem{http.StatusNotFound, "There is no such order."}
 	}

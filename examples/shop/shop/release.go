@@ -51,10 +51,12 @@ func faultOf(release string) Fault {
 // features says what a release can do: all but v1 have search, ratings and the wishlist.
 type features struct {
 	search, ratings, wishlist bool
+	// twoNames keeps a customer's name in two parts.
+	twoNames bool
 }
 
 // featuresOf returns the features of a release.
 func featuresOf(release string) features {
 	later := release != "v1"
-	return features{search: later, ratings: later, wishlist: later}
+	return features{search: later, ratings: later, wishlist: later, twoNames: later}
 }

@@ -150,15 +150,15 @@ func TestManyOpenAtOnceAndWriteWithoutAFailure(t *testing.T) {
 	var opening sync.WaitGroup
 	for i := range openers {
 		opening.Go(func() {
-			wanted := featuresOf(fmt.Sprintf("v%d", 1+i%2))
-			s, err := openStore(context.Background(), path, wanted)
+			release := fmt.Sprintf("v%d", 1+i%2)
+			s, err := openStore(context.Background(), testConfig(release, path))
 			if err != nil {
 				t.Errorf("opener %d: %v", i, err)
 				return
 			}
 			defer s.close()
 			for n := range writes {
-				if _, err := s.register(context.Background(), session{}, fmt.Sprintf("user-%d-%d", i, n), "a-password", 1); err != nil {
+				if _, err := s.register(context.Background(), featuresOf(release), session{}, fmt.Sprintf("user-%d-%d", i, n), "a-password", 1); err != nil {
 					t.Errorf("opener %d, write %d: %v", i, n, err)
 					return
 				}
@@ -166,7 +166,7 @@ func TestManyOpenAtOnceAndWriteWithoutAFailure(t *testing.T) {
 		})
 	}
 	opening.Wait()
-	s, err := openStore(t.Context(), path, featuresOf("v2"))
+	s, err := openStore(t.Context(), testConfig("v2", path))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,14 +193,14 @@ func TestConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Release: "v2", Server: "web-7", Listen: "127.0.0.1:9000", Database: "/data/a b.db", HashRounds: 5,
+		Release: "v2", Server: "web-7", Listen: "127.0.0.1:9000", Database: "/data/a b.db", Migrate: true, HashRounds: 5,
 		Linger: 100 * time.Millisecond, Grace: 25 * time.Second, CrashAfter: 3 * time.Second, ErrorShare: 0.02, Delay: 20 * time.Millisecond,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("config (-want +got):\n%s", diff)
 	}
-	_, err = ReadConfig("v2", []string{"--listen", ":1", "--hash-rounds", "none", "--database", "postgres://localhost/shop"}, lookup)
-	if err == nil || !strings.Contains(err.Error(), "hash-rounds") || !strings.Contains(err.Error(), "SQLite file") {
+	_, err = ReadConfig("v2", []string{"--listen", ":1", "--hash-rounds", "none", "--database", "mysql://localhost/shop"}, lookup)
+	if err == nil || !strings.Contains(err.Error(), "hash-rounds") || !strings.Contains(err.Error(), "SQLite or PostgreSQL") {
 		t.Errorf("faults: %v", err)
 	}
 }

@@ -59,6 +59,8 @@ func (s *Shop) apiRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /api/products", s.api(apiProducts))
 	mux.HandleFunc("GET /api/products/{slug}", s.api(apiProduct))
 	mux.HandleFunc("GET /api/me", s.api(apiMe))
+	mux.HandleFunc("GET /api/customer", s.api(loggedIn(apiCustomer)))
+	mux.HandleFunc("PUT /api/customer", s.api(loggedIn(apiCustomer)))
 	mux.HandleFunc("POST /api/register", s.api(apiRegister))
 	mux.HandleFunc("POST /api/login", s.api(apiLogin))
 	mux.HandleFunc("POST /api/logout", s.api(apiLogout))

@@ -44,7 +44,7 @@ func (s *store) sessionOf(ctx context.Context, r *http.Request) (session, error)
 	visitor := session{token: hashToken(cookie.Value)}
 	const query = `SELECT coalesce(u.id, 0), coalesce(u.name, ''),
 			(SELECT coalesce(sum(quantity), 0) FROM cart_items WHERE session = s.token)
-		FROM sessions s LEFT JOIN users u ON u.id = s.user_id WHERE s.token = ? AND s.created_at > ?`
+		FROM sessions s LEFT JOIN users u ON u.id = s.user_id WHERE s.token = $1 AND s.created_at > $2`
 	oldest := time.Now().Add(-sessionLife).Unix()
 	err = s.read.QueryRowContext(ctx, query, visitor.token, oldest).Scan(&visitor.UserID, &visitor.Name, &visitor.Items)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -58,19 +58,19 @@ func (s *store) sessionOf(ctx context.Context, r *http.Request) (session, error)
 
 // beginSession makes a new session within a write and returns its cookie's value. It takes over the cart of the visitor's
 // earlier session, which ends: a token from before a login is worth nothing afterwards.
-func beginSession(ctx context.Context, tx *sql.Tx, before session, userID int64) (value string, after session, err error) {
+func beginSession(ctx context.Context, tx *txn, before session, userID int64) (value string, after session, err error) {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails: the program ends first
 	value = base64.RawURLEncoding.EncodeToString(random)
 	after = session{token: hashToken(value), UserID: userID, Items: before.Items}
-	const insert = `INSERT INTO sessions (token, user_id, created_at) VALUES (?, nullif(?, 0), ?)`
+	const insert = `INSERT INTO sessions (token, user_id, created_at) VALUES ($1, nullif($2, 0), $3)`
 	if _, err := tx.ExecContext(ctx, insert, after.token, userID, time.Now().Unix()); err != nil {
 		return "", session{}, fmt.Errorf("begin session: %w", err)
 	}
 	if before.token == nil {
 		return value, after, nil
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE cart_items SET session = ? WHERE session = ?`, after.token, before.token); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE cart_items SET session = $1 WHERE session = $2`, after.token, before.token); err != nil {
 		return "", session{}, fmt.Errorf("take over cart: %w", err)
 	}
 	if err := endSession(ctx, tx, before); err != nil {
@@ -80,8 +80,8 @@ func beginSession(ctx context.Context, tx *sql.Tx, before session, userID int64)
 }
 
 // endSession removes a session and its cart.
-func endSession(ctx context.Context, tx *sql.Tx, visitor session) error {
-	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE token = ?`, visitor.token); err != nil {
+func endSession(ctx context.Context, tx *txn, visitor session) error {
+	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE token = $1`, visitor.token); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	return nil

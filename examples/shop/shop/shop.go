@@ -104,7 +104,7 @@ func (s *Shop) Run(ctx context.Context, listener net.Listener) error {
 // openAndWatch opens the database, which opening may break off, and watches it until ctx ends.
 func (s *Shop) openAndWatch(opening, ctx context.Context) error {
 	start := time.Now()
-	db, err := openStore(opening, s.config.Database, s.features)
+	db, err := openStore(opening, s.config)
 	if err != nil {
 		return err
 	}

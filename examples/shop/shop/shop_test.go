@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // testConfig is a shop on a database file.
 func testConfig(release, database string) Config {
 	return Config{
-		Release: release, Server: "web-1", Database: database, HashRounds: 1, Linger: time.Millisecond, Grace: 5 * time.Second,
+		Release: release, Server: "web-1", Database: database, Migrate: true, HashRounds: 1, Linger: time.Millisecond, Grace: 5 * time.Second,
 		CrashAfter: 50 * time.Millisecond, ErrorShare: 0.02, Delay: 50 * time.Millisecond,
 	}
 }

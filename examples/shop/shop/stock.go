@@ -71,9 +71,12 @@ func (w *watcher) run(ctx context.Context) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for last := int64(-1); ; {
-		var version int64
-		if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err != nil && ctx.Err() == nil {
-			w.log.WarnContext(ctx, "stock not watched", slog.Any("error", err))
+		// A server has no such number: it is simply asked again.
+		version := last + 1
+		if w.store.dialect == dialectSQLite {
+			if err := conn.QueryRowContext(ctx, `PRAGMA data_version`).Scan(&version); err != nil && ctx.Err() == nil {
+				w.log.WarnContext(ctx, "stock not watched", slog.Any("error", err))
+			}
 		}
 		if version != last {
 			last = version

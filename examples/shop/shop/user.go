@@ -19,7 +19,7 @@ const (
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$`)
 
 // register makes a user and logs them in; it returns the cookie's value.
-func (s *store) register(ctx context.Context, visitor session, name, password string, rounds int) (value string, err error) {
+func (s *store) register(ctx context.Context, wanted features, visitor session, name, password string, rounds int) (value string, err error) {
 	if !namePattern.MatchString(name) {
 		return "", problem{http.StatusUnprocessableEntity, "A name has 3 to 64 letters, digits, dots, dashes or underscores."}
 	}
@@ -30,8 +30,8 @@ func (s *store) register(ctx context.Context, visitor session, name, password st
 	if err != nil {
 		return "", err
 	}
-	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		const insert = `INSERT INTO users (name, password, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING RETURNING id`
+	err = s.update(ctx, func(ctx context.Context, tx *txn) error {
+		const insert = `INSERT INTO users (name, password, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING id`
 		var id int64
 		err := tx.QueryRowContext(ctx, insert, name, hash, time.Now().Unix()).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -39,6 +39,9 @@ func (s *store) register(ctx context.Context, visitor session, name, password st
 		}
 		if err != nil {
 			return fmt.Errorf("add user: %w", err)
+		}
+		if err := wanted.addCustomer(ctx, tx, id, name); err != nil {
+			return err
 		}
 		value, _, err = beginSession(ctx, tx, visitor, id)
 		return err
@@ -54,7 +57,8 @@ func (s *store) login(ctx context.Context, visitor session, name, password strin
 	}
 	var id int64
 	var hash string
-	err = s.read.QueryRowContext(ctx, `SELECT id, password FROM users WHERE name = ?`, name).Scan(&id, &hash)
+	query := s.dialect.pick(`SELECT id, password FROM users WHERE name = $1`, `SELECT id, password FROM users WHERE lower(name) = lower($1)`)
+	err = s.read.QueryRowContext(ctx, query, name).Scan(&id, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", wrong
 	}
@@ -64,7 +68,7 @@ func (s *store) login(ctx context.Context, visitor session, name, password strin
 	if !checkPassword(password, hash) {
 		return "", wrong
 	}
-	err = s.update(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.update(ctx, func(ctx context.Context, tx *txn) error {
 		value, _, err = beginSession(ctx, tx, visitor, id)
 		return err
 	})
@@ -76,5 +80,5 @@ func (s *store) logout(ctx context.Context, visitor session) error {
 	if visitor.token == nil {
 		return nil
 	}
-	return s.update(ctx, func(ctx context.Context, tx *sql.Tx) error { return endSession(ctx, tx, visitor) })
+	return s.update(ctx, func(ctx context.Context, tx *txn) error { return endSession(ctx, tx, visitor) })
 }

@@ -1,0 +1,2 @@
+-- Every release up to here looks for its orders in the table orders.
+ALTER TABLE orders RENAME TO purchases;
