@@ -29,7 +29,6 @@ func Accepts(state State, order segue.Order) error {
 	case segue.VerbResume:
 		return m.acceptsResume()
 	case segue.VerbAbort:
-		return m.acceptsBack()
 	case segue.VerbRollback:
 		if err := m.acceptsBack(); err != nil {
 			return err
@@ -89,7 +88,7 @@ func (m *machine) acceptsBack() error {
 		return nil
 	}
 	return segue.Errorf(segue.KindRefused, "rollout %s of %s: %s cannot come back: %s", m.ID, m.Service, stableName(m.State), m.Closed).
-		WithHint("go on with `segue promote`, or deploy a release that works with the database as it is now")
+		WithHint("go on with `segue promote`; or `segue abort` ends it where it is, and another release may follow")
 }
 
 func (m *machine) acceptsRollback(order segue.Order) error {

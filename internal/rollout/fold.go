@@ -173,7 +173,7 @@ func (l *Ledger) close(service *ServiceLedger, at time.Time) []Command {
 	service.Fleet = state.Fleet
 	service.remember(*state)
 	delete(l.rollouts, state.ID)
-	if state.Stable.Name != state.Candidate.Name && took(state) {
+	if state.Stable.Name != state.Candidate.Name && (took(state) || state.Closed != "") {
 		service.Previous, service.PreviousUntil = state.Stable, time.Time{}
 		if state.Closed != "" {
 			service.Previous = segue.Release{}

@@ -22,7 +22,10 @@ func (m *machine) order(order segue.Order) {
 	case segue.VerbResume:
 		m.resume(order)
 	case segue.VerbAbort:
-		if !m.goingBack() {
+		switch {
+		case m.Closed != "":
+			m.abandon(because("aborted", order))
+		case !m.goingBack():
 			m.goBack(nil, because("aborted", order))
 		}
 	case segue.VerbRollback:

@@ -24,6 +24,12 @@ func (m *machine) install(plan segue.Plan) {
 
 // requestPlan asks for a fresh plan to what is wanted now. Where a step that was under way has closed the way back meanwhile, a person decides.
 func (m *machine) requestPlan() {
+	if m.Abandoned {
+		m.Turn = TurnNone
+		m.overtake()
+		m.end()
+		return
+	}
 	if m.Goal == segue.GoalBack && m.Closed != "" {
 		m.stay(m.Reason)
 		m.Turn = TurnNone
@@ -125,6 +131,19 @@ func (m *machine) dropPlan() {
 func (m *machine) stay(reason string) {
 	m.Goal, m.Scope, m.Held = segue.GoalForward, nil, HoldClosed
 	m.Reason = fmt.Sprintf("%s; %s cannot come back: %s", reason, stableName(m.State), m.Closed)
+}
+
+// abandon ends a rollout where it is, once what is under way has come to its end: there is no way back.
+func (m *machine) abandon(reason string) {
+	m.Abandoned, m.Goal, m.Scope, m.Joining = true, segue.GoalForward, nil, nil
+	m.Held, m.Paused, m.Turn = HoldNone, false, TurnAfterSteps
+	m.Reason = fmt.Sprintf("%s; %s cannot come back: %s", reason, stableName(m.State), m.Closed)
+	m.Planning = false
+	for _, i := range m.sortedRunning() {
+		if kind := m.Plan.Steps[i].Kind; watching(kind) || kind == segue.StepAwaitReady {
+			m.cancel(i)
+		}
+	}
 }
 
 // goBack gives the candidate up: on the servers of the scope, or on all.

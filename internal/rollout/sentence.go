@@ -108,6 +108,8 @@ func remedy(state State) string {
 	switch {
 	case state.Fleet.Maintenance:
 		return "the maintenance page may be up still: deploy again to end it"
+	case state.Closed != "":
+		return fmt.Sprintf("deploy %s again, or a release after it: %s cannot come back", state.Candidate.Name, state.Stable.Name)
 	case state.Stable.Name == "":
 		return fmt.Sprintf("deploy %s again to bring up what is missing", state.Candidate.Name)
 	case state.Goal == segue.GoalBack:

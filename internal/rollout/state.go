@@ -66,6 +66,8 @@ type State struct {
 	Approvals []Approval `json:"approvals,omitempty"`
 	// Closed says why stable cannot come back any more: a point of no return was passed, with a person's yes. "" while it can.
 	Closed string `json:"closed,omitempty"`
+	// Abandoned is true when a person gave the candidate up although stable cannot come back: it ends wherever the servers are.
+	Abandoned bool `json:"abandoned,omitempty"`
 	// Owed lists database work that could not be done in this rollout and stays to be done.
 	Owed []string `json:"owed,omitempty"`
 	// GateFailed is what made a gate fail; nil while none has.

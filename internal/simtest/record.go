@@ -12,6 +12,7 @@ import (
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/journal/memory"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/rollout"
 	"github.com/segue-deploy/segue/internal/rollout/laws"
 )
@@ -34,7 +35,9 @@ type record struct {
 	// previous is the release that one may go back to.
 	previous segue.ReleaseName
 	ends     []laws.End
-	beyond   map[segue.ServerName]bool
+	// gone are the changes of the database that took something away.
+	gone   []migration.ChangeID
+	beyond map[segue.ServerName]bool
 }
 
 // seen is an instance as the record knows it.

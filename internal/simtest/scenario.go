@@ -25,6 +25,9 @@ type Scenario struct {
 	// Releases says how the releases behave; v1 is deployed first, without disturbance.
 	Releases map[segue.ReleaseName]workloadtest.Behaviour
 	Breaking bool
+	// Schema is what the releases need of a database; Long is how long a backfill of it takes.
+	Schema Schema
+	Long   time.Duration
 	// Verdicts says from which look on the judges fail a release, or that they never have enough data (-1); 0 passes.
 	Verdicts map[segue.ReleaseName]int
 	// Faults is the share of driver calls that fail, in [0,1], while the disturbance lasts; half of them after their effect.
@@ -72,6 +75,10 @@ func Draw(seed uint64) Scenario {
 	}
 	d.strategy(&s)
 	d.releases(&s)
+	if d.one(2) {
+		s.Schema = []Schema{SchemaSplit, SchemaCascade, SchemaCascade, SchemaBreaks, SchemaUnknown}[d.IntN(5)]
+		s.Long = d.seconds(20)
+	}
 	if d.one(2) {
 		s.Faults = []float64{0.01, 0.05, 0.2}[d.IntN(3)]
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/segue-deploy/segue/internal/controller"
 	"github.com/segue-deploy/segue/internal/journal/memory"
 	"github.com/segue-deploy/segue/internal/judge"
-	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/migrationtest"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/workload"
 	"github.com/segue-deploy/segue/internal/workload/workloadtest"
@@ -28,6 +28,7 @@ type World struct {
 	balancer *balancertest.Fake
 	journal  *memory.Journal
 	configs  *controller.MemoryConfigs
+	database *migrationtest.Fake
 	record   *record
 
 	mu    sync.Mutex
@@ -63,10 +64,11 @@ func NewWorld(scenario Scenario, options Options) *World {
 	}
 	w := &World{
 		scenario: scenario, options: options, servers: workloadtest.NewFake(), balancer: balancertest.NewFake(time.Now),
-		journal: memory.New(time.Now), configs: &controller.MemoryConfigs{}, calls: map[string]int{},
+		journal: memory.New(time.Now), configs: &controller.MemoryConfigs{}, database: migrationtest.NewFake(), calls: map[string]int{},
 		outages: map[segue.ServerName]time.Time{}, quiet: map[segue.InstanceID]time.Time{}, kills: scenario.Kills,
 	}
 	w.record = newRecord(w)
+	w.database.Behave("0002#2", migrationtest.Behaviour{Takes: scenario.Long})
 	for release, behaviour := range scenario.Releases {
 		w.servers.Behave("", release, behaviour)
 	}
@@ -130,8 +132,8 @@ func (w *World) begin(ctx context.Context) *life {
 		Judges: func(_ segue.Service, candidate segue.ReleaseName) []judge.Judge {
 			return []judge.Judge{&scripted{failFrom: w.scenario.Verdicts[candidate], candidate: candidate}}
 		},
-		Configure: func(_ *spec.Project, service spec.Service, _ segue.ReleaseName) (controller.Config, error) {
-			config := controller.Config{Workload: "fake", WorkloadBlock: json.RawMessage(`"x"`)}
+		Configure: func(_ *spec.Project, service spec.Service, release segue.ReleaseName) (controller.Config, error) {
+			config := controller.Config{Workload: "fake", WorkloadBlock: json.RawMessage(`"x"`), Databases: w.scenario.database(release)}
 			if service.Balanced {
 				config.Balancer, config.BalancerBlock = "fake", json.RawMessage(`{}`)
 			}
@@ -151,6 +153,8 @@ func (l *life) kill() {
 	l.killed.Do(func() {
 		close(l.dead)
 		l.cancel()
+		// Its connections go with it.
+		l.World.database.Steal()
 	})
 }
 
@@ -221,9 +225,4 @@ func (l *life) call(ctx context.Context, method, about string, server segue.Serv
 		_ = do()
 	}
 	return segue.Errorf(segue.KindUnavailable, "injected fault: %s %s: no answer", method, about)
-}
-
-// Database has none to offer.
-func (l *life) Database(context.Context, string, json.RawMessage) (migration.Driver, error) {
-	return nil, segue.Errorf(segue.KindUnsupported, "no database here")
 }
