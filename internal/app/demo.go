@@ -12,13 +12,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/examples/shop/build/releases"
 	"github.com/segue-deploy/segue/internal/cli"
+	"github.com/segue-deploy/segue/internal/drivers"
 	"github.com/segue-deploy/segue/internal/load"
+	"github.com/segue-deploy/segue/internal/migration/postgres/cluster"
 	"github.com/segue-deploy/segue/internal/receipt"
 )
 
@@ -27,12 +30,17 @@ type DemoOptions struct {
 	// JSON prints one object at the end and nothing else to Out.
 	JSON bool
 	// Keep leaves everything running.
-	Keep     bool
+	Keep bool
+	// Postgres keeps the shop's data in a PostgreSQL server that is started for it.
+	Postgres bool
 	Out, Err io.Writer
 }
 
-// demoReleases are built: a good one, the next good one, and one in which every answer is late: it fails nothing, and only looking finds it.
-var demoReleases = [...]string{"v1", "v2", "bad-slow"} //nolint:gochecknoglobals // a table
+// demoReleases are built: three good ones, and one in which every answer is late: it fails nothing, and only looking finds it.
+var demoReleases = [...]string{"v1", "v2", "v3", "bad-slow"} //nolint:gochecknoglobals // a table
+
+// demoCustomers are in the shop's books: what the backfill works on.
+const demoCustomers = 100_000
 
 // DemoResult is what `segue demo --json` prints.
 type DemoResult struct {
@@ -66,6 +74,9 @@ type demo struct {
 	folder  string
 	state   State
 	address string
+	// database is the shop's, as its URL, and server what runs it; nil for a file.
+	database string
+	server   *cluster.Cluster
 }
 
 // Demo builds the example shop, runs four servers of it behind the proxy, rolls it to a new release under load, then tries a bad release, and shows
@@ -124,7 +135,41 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read project of the shop: %w", err)
 	}
+	if err := d.startDatabase(ctx); err != nil {
+		return err
+	}
 	return os.WriteFile(d.project(), d.shorten(text), 0o600)
+}
+
+// startDatabase makes the shop's database exist.
+func (d *demo) startDatabase(ctx context.Context) error {
+	file := filepath.Join(d.folder, "shop.db")
+	d.database = "file:" + file
+	if !d.options.Postgres {
+		// An empty file is an empty database.
+		return os.WriteFile(file, nil, 0o600)
+	}
+	if d.options.Keep {
+		return segue.Errorf(segue.KindInvalid, "a demonstration with PostgreSQL cannot be kept: its server ends with it")
+	}
+	var err error
+	if d.server, err = cluster.Start(ctx, cluster.Options{}); err != nil {
+		return fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	d.database, _, err = d.server.Database(ctx)
+	if err != nil {
+		return fmt.Errorf("make database: %w", err)
+	}
+	_, _ = fmt.Fprintf(d.text, "PostgreSQL runs in a folder of its own\n")
+	return nil
+}
+
+// driver names the database's driver.
+func (d *demo) driver() string {
+	if d.options.Postgres {
+		return drivers.Postgres
+	}
+	return drivers.SQLite
 }
 
 // shorten makes the shop's project fit for a short demonstration: another address, and less patience.
@@ -132,8 +177,12 @@ func (d *demo) shorten(text []byte) []byte {
 	for _, change := range [...][2]string{
 		{"127.0.0.1:8080", d.address},
 		{"drain: {within: 30s}", "drain: {within: 3s, spread: 1s}"},
-		{"bake: 30s", "bake: 12s"},
-		{"file:shop.db", "file:" + filepath.Join(d.folder, "shop.db")},
+		{"bake: 30s", "bake: 8s"},
+		{"${DATABASE_URL:-file:shop.db}", d.database},
+		{"${SHOP_DRIVER:-sqlite}", d.driver()},
+		{"${SHOP_CUSTOMERS:-1000}", strconv.Itoa(demoCustomers)},
+		{"    strategy: {kind: rolling", "    rollback_window: " + demoWindow.String() + "\n    strategy: {kind: rolling"},
+		{"brown_out: 5s", "brown_out: 2s"},
 		{"  rate: 50/s\n", "  rate: 60/s\n  before: 3s\n  after: 3s\n"},
 	} {
 		text = bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1]))
@@ -143,7 +192,27 @@ func (d *demo) shorten(text []byte) []byte {
 
 func (d *demo) project() string { return filepath.Join(d.folder, "segue.yaml") }
 
-// run does the three deploys, the last two under load.
+// demoWindow is how long a release may come back: long enough for the next one to be refused because of it.
+const demoWindow = 20 * time.Second
+
+// demoAct is one deploy of the demonstration, and the exit code that it must end with.
+type demoAct struct {
+	release segue.ReleaseName
+	code    int
+	say     string
+}
+
+// demoActs are the deploys under load.
+func demoActs() []demoAct {
+	return []demoAct{
+		{"v2", 0, "v2 keeps a customer's name in two parts. The database is expanded and filled first; v1 goes on with the whole name."},
+		{"v3", 12, "v3 drops the old column. Not while v1 may still come back:"},
+		{"bad-slow", 11, "A bad release: every answer is late, and nothing fails."},
+		{"v3", 0, "v1 cannot come back any more. Now the old column may go, last of all:"},
+	}
+}
+
+// run does the deploys, all but the first under load.
 func (d *demo) run(ctx context.Context) (DemoResult, error) {
 	result := DemoResult{Rollouts: []DemoRollout{}}
 	if err := d.deploy(ctx, "v1", 0); err != nil {
@@ -154,19 +223,25 @@ func (d *demo) run(ctx context.Context) (DemoResult, error) {
 		return result, err
 	}
 	defer stopLoad()
-	for _, each := range [...]struct {
-		release segue.ReleaseName
-		code    int
-	}{{"v2", 0}, {"bad-slow", 11}} {
-		if err := d.deploy(ctx, each.release, each.code); err != nil {
+	for i, act := range demoActs() {
+		if i == len(demoActs())-1 && wait(ctx, demoWindow) != nil {
+			return result, ctx.Err()
+		}
+		_, _ = fmt.Fprintf(d.text, "\n%s\n", act.say)
+		if err := d.deploy(ctx, act.release, act.code); err != nil {
 			return result, err
 		}
-		rollout, err := d.account(ctx, each.release)
+		if act.code == 12 {
+			continue
+		}
+		rollout, err := d.account(ctx, act.release)
 		if err != nil {
 			return result, err
 		}
 		result.Rollouts = append(result.Rollouts, rollout)
 	}
+	_, _ = fmt.Fprint(d.text, "\n$ segue db status\n")
+	Main(ctx, []string{"db", "status", "-f", d.project(), "--state", string(d.state)}, cli.Stdio{In: strings.NewReader(""), Out: d.text, Err: d.text})
 	return result, nil
 }
 
@@ -240,6 +315,11 @@ func (d *demo) clean(ctx context.Context) error {
 	if err := Teardown(context.WithoutCancel(ctx), d.state, slog.New(slog.DiscardHandler)); err != nil {
 		return fmt.Errorf("end demonstration in %s: %w", d.folder, err)
 	}
+	if d.server != nil {
+		if err := d.server.Stop(context.WithoutCancel(ctx)); err != nil {
+			return fmt.Errorf("stop PostgreSQL: %w", err)
+		}
+	}
 	return os.RemoveAll(d.folder)
 }
 
@@ -288,4 +368,16 @@ func freeAddress(ctx context.Context) (string, error) {
 	}
 	address := listener.Addr().String()
 	return address, listener.Close()
+}
+
+// wait sleeps, unless ctx is done.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
 }

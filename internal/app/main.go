@@ -63,7 +63,7 @@ func Main(ctx context.Context, args []string, stdio Stdio) int {
 			if o.Stop != "" {
 				return StopDemo(ctx, o.Stop)
 			}
-			return Demo(ctx, DemoOptions{JSON: o.JSON, Keep: o.Keep, Out: o.Out, Err: o.Err})
+			return Demo(ctx, DemoOptions{Postgres: o.Database == "postgres", JSON: o.JSON, Keep: o.Keep, Out: o.Out, Err: o.Err})
 		},
 		Checks: checks(),
 		Getenv: os.Getenv, LookupEnv: os.LookupEnv,

@@ -153,6 +153,9 @@ func configure(project *spec.Project, service spec.Service, release segue.Releas
 		Workload: service.WorkloadDriver, WorkloadBlock: blocks.Workload,
 		Balancer: service.BalancerDriver, BalancerBlock: blocks.Balancer,
 	}
+	if config.Databases, err = databasesOf(project, service, release); err != nil {
+		return controller.Config{}, err
+	}
 	if service.Embedded != nil {
 		config.Listen, config.SlowStart = service.Embedded.Listen, service.Embedded.SlowStart
 	}

@@ -74,6 +74,8 @@ type ProxyOptions struct {
 type DemoOptions struct {
 	// JSON prints one value at the end; Keep leaves everything running.
 	JSON, Keep bool
+	// Database is "sqlite" or "postgres".
+	Database string
 	// Stop is the folder of a kept demonstration to be ended; then nothing else is done.
 	Stop string
 	Stdio

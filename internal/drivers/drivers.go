@@ -14,6 +14,7 @@ import (
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/balancer/embedded"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/spec"
 	"github.com/segue-deploy/segue/internal/workload"
 	"github.com/segue-deploy/segue/internal/workload/process"
@@ -43,6 +44,8 @@ type Set struct {
 	mu      sync.Mutex
 	process *process.Driver
 	opened  []balancer.Driver
+	// databases are open by driver and block.
+	databases map[string]migration.Driver
 }
 
 // New makes a set with nothing open.
@@ -50,7 +53,7 @@ func New(options Options) (*Set, error) {
 	if options.StateDir == "" {
 		return nil, segue.Errorf(segue.KindInvalid, "drivers need a state directory")
 	}
-	return &Set{options: options}, nil
+	return &Set{options: options, databases: map[string]migration.Driver{}}, nil
 }
 
 // Workload opens a workload driver once.
@@ -113,6 +116,9 @@ func (s *Set) Close() error {
 	}
 	if s.process != nil {
 		errs = append(errs, s.process.Close())
+	}
+	for _, driver := range s.databases {
+		errs = append(errs, driver.Close())
 	}
 	return errors.Join(errs...)
 }
