@@ -58,7 +58,8 @@ func Main(ctx context.Context, args []string, stdio Stdio) int {
 			}
 			return RunProxy(ctx, state, o.Logger)
 		},
-		Shim: shim.Run,
+		Shim:   shim.Run,
+		Record: Record,
 		Demo: func(ctx context.Context, o cli.DemoOptions) error {
 			if o.Stop != "" {
 				return StopDemo(ctx, o.Stop)

@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/api"
 	"github.com/segue-deploy/segue/internal/spec"
 )
@@ -38,6 +39,8 @@ type Dependencies struct {
 	Shim  func(ctx context.Context, dir string) error
 	// Demo runs a demonstration.
 	Demo func(ctx context.Context, o DemoOptions) error
+	// Record notes what a command sends to a database.
+	Record func(ctx context.Context, o RecordOptions) (Recorded, error)
 	// Checks find faults in a project that only a driver or the witness can know.
 	Checks []func(*spec.Project) []spec.Complaint
 
@@ -68,6 +71,27 @@ type ServeOptions struct {
 type ProxyOptions struct {
 	State  string
 	Logger *slog.Logger
+}
+
+// RecordOptions say what is run, and whose statements are noted.
+type RecordOptions struct {
+	Project  *spec.Project
+	Database segue.DatabaseName
+	Release  segue.ReleaseName
+	// Variable is the environment variable that the command gets the database's URL in; Command is run.
+	Variable string
+	Command  []string
+	Stdio
+}
+
+// Recorded is what a run has sent.
+type Recorded struct {
+	// File has the statements now; Statements counts them, Fresh those that were not in it before.
+	File       string `json:"file"`
+	Statements int    `json:"statements"`
+	Fresh      int    `json:"fresh"`
+	// Exit is the command's exit code.
+	Exit int `json:"exit"`
 }
 
 // DemoOptions shape a demonstration.

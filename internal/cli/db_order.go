@@ -184,7 +184,7 @@ func newDBWhy(s *session) *cobra.Command {
 		Long: `Why explains one change: what it runs, where it is written, which lock it takes; and for one that removes something, every ground that
 its gate looked at: releases, statements that were seen, views, functions, replicas. Silence is never taken for a yes.`,
 		Example: "  segue db why 0003#1",
-		Args:  needs(1, 1, "a change, as `segue db status` names it"),
+		Args:    needs(1, 1, "a change, as `segue db status` names it"),
 		RunE: func(c *cobra.Command, args []string) error {
 			controller, done, err := s.connect(c.Context())
 			if err != nil {

@@ -164,6 +164,9 @@ func (o *outlook) ask(ctx context.Context, change migration.Change, brought segu
 	if err != nil {
 		return gate, fmt.Errorf("ask gate of %s in database %s: %w", change.ID, o.config.Name, err)
 	}
+	for i := range gate.Grounds {
+		fleet.explain(&gate.Grounds[i])
+	}
 	if ground, ok := fleet.waiting(brought, max(change.Wait, o.config.After), now); ok {
 		gate.Grounds = append(gate.Grounds, ground)
 		gate.Settle()
@@ -174,11 +177,15 @@ func (o *outlook) ask(ctx context.Context, change migration.Change, brought segu
 // reasonOf gives the grounds that keep a gate shut, in one clause.
 func reasonOf(gate migration.Gate) string {
 	var clauses []string
+	told := map[segue.ReleaseName]bool{}
 	for _, answer := range []migration.Answer{migration.AnswerUnsafe, migration.AnswerUnknown} {
 		for _, ground := range gate.Grounds {
-			if ground.Answer == answer && !slices.Contains(clauses, ground.Text) {
-				clauses = append(clauses, ground.Text)
+			if ground.Answer != answer || slices.Contains(clauses, ground.Text) || told[ground.Release] {
+				continue
 			}
+			// One clause for a release is enough: the others are in `segue db why`.
+			told[ground.Release] = ground.Release != ""
+			clauses = append(clauses, ground.Text)
 		}
 		if len(clauses) > 0 {
 			break

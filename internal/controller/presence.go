@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -45,6 +46,25 @@ func (p presences) order(release segue.ReleaseName) int {
 		}
 	}
 	return 1 << 30
+}
+
+// explain says of a ground against a removal who the release is that it is about: it runs, or may come back until a time.
+func (p presences) explain(ground *migration.Ground) {
+	i := slices.IndexFunc(p.all, func(one migration.Presence) bool { return one.Release == ground.Release })
+	if i < 0 || ground.Release == "" || ground.Answer == migration.AnswerSafe {
+		return
+	}
+	one, text := p.all[i], ground.Text
+	switch {
+	case strings.Contains(text, string(one.Release)):
+	case len(one.Running) > 0:
+		ground.Text = fmt.Sprintf("%s runs and needs it (%s)", one.Release, text)
+	case !one.Until.IsZero():
+		ground.Text = fmt.Sprintf("%s may come back until %s and needs it (%s)", one.Release, one.Until.Local().Format("15:04:05"), text)
+	}
+	if len(one.Running) == 0 && ground.Until.IsZero() {
+		ground.Until = one.Until
+	}
 }
 
 // waiting is the ground of a contract that waits for some time after the last older release has gone.

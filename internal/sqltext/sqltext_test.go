@@ -122,7 +122,7 @@ func TestRewrite(t *testing.T) {
 	prefix := func(column string) string { return "NEW." + sqltext.Quote(sqltext.Postgres, column) }
 	for expr, want := range map[string]string{
 		`split_part(name, ' name ', 1)`:                       `split_part(NEW."name", ' name ', 1)`,
-		`first || ' ' || "Last"`:                              `first || ' ' || NEW."Last"`,
+		`first || ' ' || "Last"`:                              `NEW."first" || ' ' || NEW."Last"`,
 		`coalesce(a::double precision, t.b, lower(c))`:        `coalesce(NEW."a"::double precision, t.b, lower(NEW."c"))`,
 		`CASE WHEN x IS NULL THEN 1 ELSE cast(y AS text) END`: `CASE WHEN NEW."x" IS NULL THEN 1 ELSE cast(NEW."y" AS text) END`,
 	} {

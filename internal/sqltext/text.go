@@ -25,24 +25,57 @@ func QuoteName(dialect Dialect, name Name) string {
 // Literal writes a string.
 func Literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-// reserved are words that are no columns in an expression.
+// reserved are words that are never a column without quotes.
 func reserved(word string) bool {
 	switch word {
-	case "and", "or", "not", "null", "true", "false", "is", "in", "like", "ilike", "between", "case", "when", "then", "else", "end", "cast", "as", "distinct",
-		"from", "select", "where", "exists", "any", "all", "some", "array", "row", "interval", "date", "time", "timestamp", "collate", "at", "zone", "asc", "desc",
-		"isnull", "notnull", "similar", "to", "escape", "current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "current_user",
-		"session_user", "user", "default", "order", "by", "limit", "over", "partition", "filter", "within", "group", "union", "on", "join", "left", "right",
-		"inner", "outer", "full", "cross", "using", "having", "for", "leading", "trailing", "both", "extract", "epoch", "nulls", "first", "last", "glob",
-		"regexp", "match", "values", "with", "returning", "unknown", "overlaps", "symmetric":
+	case "all", "and", "any", "array", "as", "asc", "asymmetric", "between", "both", "case", "cast", "collate", "cross", "current_catalog", "current_date",
+		"current_role", "current_schema", "current_time", "current_timestamp", "current_user", "default", "desc", "distinct", "else", "end", "escape",
+		"except", "exists", "false", "fetch", "for", "from", "full", "glob", "group", "having", "ilike", "in", "inner", "intersect", "into", "is", "isnull",
+		"join", "lateral", "leading", "left", "like", "limit", "localtime", "localtimestamp", "natural", "not", "notnull", "null", "offset", "on", "only",
+		"or", "order", "outer", "overlaps", "regexp", "returning", "right", "select", "session_user", "similar", "some", "symmetric", "table", "then", "to",
+		"trailing", "true", "union", "unique", "user", "using", "values", "variadic", "when", "where", "window", "with":
 		return true
 	}
 	return false
 }
 
+// grammar says whether a word that may be a column is one of the grammar's here: BY behind ORDER, FIRST behind NULLS, EPOCH in extract(epoch from x).
+func grammar(tokens []Token, i int) bool {
+	at := func(j int) Token {
+		if j < 0 || j >= len(tokens) {
+			return Token{Kind: TokenSymbol}
+		}
+		return tokens[j]
+	}
+	before, after := at(i-1), at(i+1)
+	switch token := tokens[i]; {
+	case token.Is("by"):
+		return before.Is("order") || before.Is("group") || before.Is("partition")
+	case token.Is("partition"):
+		return after.Is("by")
+	case token.Is("nulls"):
+		return after.Is("first") || after.Is("last")
+	case token.Is("first"), token.Is("last"):
+		return before.Is("nulls")
+	case token.Is("at"):
+		return after.Is("time")
+	case token.Is("time"):
+		return after.Is("zone")
+	case token.Is("zone"):
+		return before.Is("time")
+	case token.Is("unknown"):
+		return before.Is("is") || before.Is("not")
+	case before.Text == "(":
+		return after.Is("from") && at(i-2).Is("extract")
+	default:
+		return false
+	}
+}
+
 // columnAt says whether the i-th token of an expression is a plain column: no function, no type behind a cast, no part of a qualified name.
 func columnAt(tokens []Token, i int) bool {
 	token := tokens[i]
-	if token.Kind != TokenName && (token.Kind != TokenWord || reserved(strings.ToLower(token.Text))) {
+	if token.Kind != TokenName && (token.Kind != TokenWord || reserved(strings.ToLower(token.Text)) || grammar(tokens, i)) {
 		return false
 	}
 	if i > 0 {
