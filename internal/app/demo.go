@@ -143,11 +143,9 @@ func (d *demo) prepare(ctx context.Context) error {
 
 // startDatabase makes the shop's database exist.
 func (d *demo) startDatabase(ctx context.Context) error {
-	file := filepath.Join(d.folder, "shop.db")
-	d.database = "file:" + file
+	d.database = "file:" + filepath.Join(d.folder, "shop.db")
 	if !d.options.Postgres {
-		// An empty file is an empty database.
-		return os.WriteFile(file, nil, 0o600)
+		return nil
 	}
 	if d.options.Keep {
 		return segue.Errorf(segue.KindInvalid, "a demonstration with PostgreSQL cannot be kept: its server ends with it")

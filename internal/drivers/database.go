@@ -61,7 +61,7 @@ func (s *Set) Database(ctx context.Context, name string, block json.RawMessage) 
 func openDatabase(ctx context.Context, name string, config databaseBlock) (migration.Driver, error) {
 	switch name {
 	case SQLite:
-		driver, err := sqlite.Open(ctx, sqlite.Config{Path: config.URL})
+		driver, err := sqlite.Open(ctx, sqlite.Config{Path: config.URL, Create: true})
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -26,6 +27,8 @@ import (
 type Config struct {
 	// Path of its file: plain, or as file:... or sqlite:... with options, which are not used.
 	Path string
+	// Create makes an empty database, in WAL mode, where there is no file: the first migration is run by somebody, and that may be Segue.
+	Create bool
 }
 
 // Driver is a migration.Driver for one file. The file may appear after Open: Inspect says whether it is there.
@@ -55,7 +58,7 @@ const (
 )
 
 // Open makes a driver; nothing is read yet. KindInvalid when the path is none.
-func Open(_ context.Context, config Config) (*Driver, error) {
+func Open(ctx context.Context, config Config) (*Driver, error) {
 	path, err := parsePath(config.Path)
 	if err != nil {
 		return nil, err
@@ -67,7 +70,27 @@ func Open(_ context.Context, config Config) (*Driver, error) {
 	if d.read, err = connect(path, readers, busyRead, "query_only(1)"); err != nil {
 		return nil, d.explain("open", errors.Join(err, d.write.Close()))
 	}
+	if config.Create {
+		if err := d.create(ctx); err != nil {
+			return nil, errors.Join(err, d.Close())
+		}
+	}
 	return d, nil
+}
+
+// create makes an empty database unless a file is there. A folder that is missing is found out with the first use.
+func (d *Driver) create(ctx context.Context) error {
+	file, err := os.OpenFile(d.path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil //nolint:nilerr // it is there, or cannot be made: whoever uses it is told why
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("create database: %w", err)
+	}
+	if _, err := d.write.ExecContext(ctx, "PRAGMA journal_mode=WAL"); err != nil {
+		return d.explain("create database", err)
+	}
+	return nil
 }
 
 // parsePath takes the file's path out of what a configuration says.
