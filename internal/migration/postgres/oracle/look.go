@@ -1,0 +1,94 @@
+package oracle
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/segue-deploy/segue/internal/migration"
+)
+
+// state is what the server's books say at one moment of a transaction.
+type state struct {
+	relations map[uint32]relation
+	locks     map[uint32]migration.Lock
+	// keys are valid foreign keys.
+	keys map[uint32]key
+	// shared counts the rows written, in this transaction, in catalogues that all databases share.
+	shared int64
+}
+
+// relation is a table, index, view or sequence.
+type relation struct {
+	OID  uint32
+	Name string
+	Kind string
+	// File is the number of its file: another one is another content. 0 for what has none.
+	File uint32
+	// Table is an index's.
+	Table uint32
+	// Scans counts how often it was read in whole.
+	Scans int64
+}
+
+func (r relation) index() bool { return r.Kind == "i" || r.Kind == "I" }
+
+// rows says whether it has rows of its own: a table or a materialized view.
+func (r relation) rows() bool { return r.Kind == "r" || r.Kind == "m" }
+
+type key struct{ table, target uint32 }
+
+const (
+	queryRelations = `
+SELECT c.oid, CASE WHEN pg_table_is_visible(c.oid) THEN c.relname::text ELSE format('%s.%s', n.nspname, c.relname) END AS name, c.relkind::text AS kind,
+       c.relfilenode AS file, coalesce(i.indrelid, 0)::oid AS table, coalesce(pg_stat_get_xact_numscans(c.oid), 0) AS scans
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid
+WHERE c.relkind IN ('r', 'p', 'i', 'I', 'm', 'v', 'S') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`
+	queryLocks = `
+SELECT relation, mode FROM pg_locks
+WHERE locktype = 'relation' AND pid = pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+	queryKeys = `SELECT oid, conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND convalidated`
+	// queryShared leaves out who owns what, which every statement may write.
+	queryShared = `
+SELECT coalesce(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid)), 0)::int8
+FROM pg_class WHERE relisshared AND relkind = 'r' AND relname <> 'pg_shdepend'`
+)
+
+// lockNames are PostgreSQL's names of the locks in pg_locks.
+var lockNames = map[string]migration.Lock{
+	"AccessShareLock": migration.LockAccessShare, "RowShareLock": migration.LockRowShare, "RowExclusiveLock": migration.LockRowExclusive,
+	"ShareUpdateExclusiveLock": migration.LockShareUpdateExclusive, "ShareLock": migration.LockShare,
+	"ShareRowExclusiveLock": migration.LockShareRowExclusive, "ExclusiveLock": migration.LockExclusive, "AccessExclusiveLock": migration.LockAccessExclusive,
+}
+
+// look reads the books, in one round trip.
+func look(ctx context.Context, tx pgx.Tx) (state, error) {
+	now := state{relations: map[uint32]relation{}, locks: map[uint32]migration.Lock{}, keys: map[uint32]key{}}
+	var batch pgx.Batch
+	batch.Queue(queryRelations).Query(func(rows pgx.Rows) error {
+		all, err := pgx.CollectRows(rows, pgx.RowToStructByName[relation])
+		for _, one := range all {
+			now.relations[one.OID] = one
+		}
+		return err
+	})
+	var id uint32
+	var mode string
+	batch.Queue(queryLocks).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &mode}, func() error {
+			now.locks[id] = max(now.locks[id], lockNames[mode])
+			return nil
+		})
+		return err
+	})
+	var ends key
+	batch.Queue(queryKeys).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &ends.table, &ends.target}, func() error {
+			now.keys[id] = ends
+			return nil
+		})
+		return err
+	})
+	batch.Queue(queryShared).QueryRow(func(row pgx.Row) error { return row.Scan(&now.shared) })
+	return now, tx.SendBatch(ctx, &batch).Close()
+}
