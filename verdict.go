@@ -12,6 +12,10 @@ const (
 	RulingPass Ruling = "pass"
 	// RulingFail means that a limit was passed.
 	RulingFail Ruling = "fail"
+	// RulingHold means that there is enough against the candidate to stop promoting it, and not enough to send it back: a person decides.
+	RulingHold Ruling = "hold"
+	// RulingReport is for people's information; it decides nothing.
+	RulingReport Ruling = "report"
 )
 
 // Finding is one thing that a judge looked at, with the figures it was judged by.
@@ -37,6 +41,25 @@ type Finding struct {
 	Text string `json:"text"`
 	// At is when it was first seen; zero when it is no single event.
 	At time.Time `json:"at,omitzero"`
+
+	// Fingerprint names what was found for good, over rollouts: a log template, a path in answers. Caveats name it.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Severity is that of a log template ("error").
+	Severity string `json:"severity,omitempty"`
+	// Sample is one line, or the values, that it stands for.
+	Sample string `json:"sample,omitempty"`
+	// Evidence against the candidate by now, and the Threshold that decides: e-values, 1 is none.
+	Evidence  float64 `json:"evidence,omitempty"`
+	Threshold float64 `json:"threshold,omitempty"`
+	// Low and High bound the ratio of the candidate's rate to stable's, at any time, at ErrorRate.
+	Low  float64 `json:"low,omitempty"`
+	High float64 `json:"high,omitempty"`
+	// Counts of what was found, per server.
+	Counts map[ServerName]int64 `json:"counts,omitempty"`
+	// Left is how much longer it takes to decide at this rate; 0 when that is not known.
+	Left time.Duration `json:"left,omitempty"`
+	// Caveat is the ID of the known caveat that it falls under.
+	Caveat string `json:"caveat,omitempty"`
 }
 
 // Verdict is what the judges say together.
@@ -48,23 +71,23 @@ type Verdict struct {
 	Final bool `json:"final,omitempty"`
 }
 
-// Combine makes the verdict out of findings: any fail fails; else anything inconclusive is inconclusive; else, with at least
-// one finding, it passes.
+// Combine makes the verdict out of findings: any fail fails; else any hold holds; else anything inconclusive is inconclusive; else, with at least
+// one finding that is no mere report, it passes.
 func Combine(at time.Time, findings []Finding) Verdict {
-	verdict := Verdict{Ruling: RulingInconclusive, Findings: findings, At: at}
-	passed := len(findings) > 0
+	seen := map[Ruling]bool{}
 	for _, f := range findings {
-		switch f.Ruling {
-		case RulingFail:
-			verdict.Ruling = RulingFail
-			return verdict
-		case RulingPass:
-		default:
-			passed = false
+		ruling := f.Ruling
+		if ruling == "" {
+			ruling = RulingInconclusive
 		}
+		seen[ruling] = true
 	}
-	if passed {
-		verdict.Ruling = RulingPass
+	verdict := Verdict{Ruling: RulingInconclusive, Findings: findings, At: at}
+	for _, ruling := range []Ruling{RulingFail, RulingHold, RulingInconclusive, RulingPass} {
+		if seen[ruling] {
+			verdict.Ruling = ruling
+			break
+		}
 	}
 	return verdict
 }

@@ -52,6 +52,8 @@ func rooms() []room {
 		{"internal/migration/source", 2, tree},
 		{"internal/migration/pace", 2, tree},
 		{"internal/migration/jsonshape", 2, tree},
+		// The wrapper around runners that must run by themselves: likewise.
+		{"internal/migration/command", 2, tree},
 		{"internal/judge", 2, contract},
 		// From log lines to templates: a room in the contract's folder that its drivers may use, as above.
 		{"internal/judge/template", 2, tree},
