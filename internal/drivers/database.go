@@ -7,6 +7,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/postgres"
 	"github.com/segue-deploy/segue/internal/migration/sqlite"
 	"github.com/segue-deploy/segue/internal/spec"
 )
@@ -44,29 +45,47 @@ func (s *Set) Database(ctx context.Context, name string, block json.RawMessage) 
 	if err := json.Unmarshal(block, &config); err != nil {
 		return nil, segue.Errorf(segue.KindCorrupt, "read configuration of database: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	key := name + "\x00" + string(block)
-	if driver, ok := s.databases[key]; ok {
+	if driver, ok := s.database(key); ok {
 		return driver, nil
 	}
+	// Without the lock: a server that does not answer must not keep others waiting.
 	driver, err := openDatabase(ctx, name, config)
 	if err != nil {
 		return nil, err
 	}
-	s.databases[key] = driver
+	s.mu.Lock()
+	other, late := s.databases[key]
+	if !late {
+		s.databases[key] = driver
+	}
+	s.mu.Unlock()
+	if late {
+		return other, driver.Close()
+	}
 	return driver, nil
 }
 
-func openDatabase(ctx context.Context, name string, config databaseBlock) (migration.Driver, error) {
+func (s *Set) database(key string) (driver migration.Driver, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	driver, ok = s.databases[key]
+	return driver, ok
+}
+
+func openDatabase(ctx context.Context, name string, config databaseBlock) (driver migration.Driver, err error) {
 	switch name {
 	case SQLite:
-		driver, err := sqlite.Open(ctx, sqlite.Config{Path: config.URL, Create: true})
-		if err != nil {
-			return nil, err
-		}
-		return driver, nil
+		driver, err = sqlite.Open(ctx, sqlite.Config{Path: config.URL, Create: true})
+	case Postgres:
+		driver, err = postgres.Open(ctx, postgres.Config{
+			URL: config.URL, Scratch: config.Scratch, Replicas: config.Replicas, Group: config.Group, Prefix: config.Prefix,
+		})
 	default:
-		return nil, unknown("database", name, Postgres, SQLite)
+		err = unknown("database", name, Postgres, SQLite)
 	}
+	if err != nil {
+		return nil, err // not a nil of some type
+	}
+	return driver, nil
 }

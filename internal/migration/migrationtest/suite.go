@@ -148,7 +148,9 @@ func planOfPartly(b *bench) {
 
 func planOfEdited(b *bench) {
 	lease := b.lease("one")
-	b.record(lease, b.sound(adds()))
+	first := b.sound(adds())
+	b.record(lease, first)
+	b.runPhases(lease, first, migration.PhaseExpand)
 	edited := File("0001", strings.Replace(addPhone, "phone", "telephone", 1))
 	plan := b.plan(edited)
 	if len(plan.Faults) == 0 || plan.Faults[0].At.Path != edited.Path || plan.Faults[0].Hint == "" {

@@ -47,8 +47,8 @@ func tableOf(format string) string {
 // single says whether a format keeps one number alone: everything up to it is applied.
 func single(format string) bool { return format == Migrate || format == Tern }
 
-// table quotes the history's table, which may be qualified.
-func table(history migration.History, dialect string) string {
+// Table quotes the history's table, which may be qualified.
+func Table(history migration.History, dialect string) string {
 	schema, name, qualified := strings.Cut(history.Table, ".")
 	if !qualified {
 		schema, name = "", schema
@@ -59,7 +59,7 @@ func table(history migration.History, dialect string) string {
 // Query reads the history: rows of version, applied (0 or 1), dirty (0 or 1) and checksum, all as text, oldest first. "" where there is no table.
 func Query(history migration.History, dialect string) string {
 	text := "text"
-	from := table(history, dialect)
+	from := Table(history, dialect)
 	as := func(expr string) string { return fmt.Sprintf("CAST(%s AS %s)", expr, text) }
 	flag := func(column string) string { return as("CASE WHEN " + column + " THEN 1 ELSE 0 END") }
 	columns := []string{as("version"), "'1'", "'0'", "''"}
@@ -81,7 +81,7 @@ func Query(history migration.History, dialect string) string {
 
 // Create makes the table as the runner itself would, where the team has none yet.
 func Create(history migration.History, dialect string) []Command {
-	name := table(history, dialect)
+	name := Table(history, dialect)
 	postgres := dialectOf(dialect) == sqltext.Postgres
 	pick := func(other, own string) []Command {
 		if postgres {
@@ -119,7 +119,7 @@ func truth(postgres bool) string {
 // Record writes down that a file is applied, as its runner would. Of formats that keep one number, it is the highest up to which everything is applied:
 // nothing is written while an earlier one is open. before are the versions that are applied already.
 func Record(history migration.History, dialect string, files []migration.File, before []string, file migration.File) []Command {
-	name, one := table(history, dialect), "$1"
+	name, one := Table(history, dialect), "$1"
 	mark := func(n int) string { return "$" + strconv.Itoa(n) }
 	if dialectOf(dialect) == sqltext.SQLite {
 		one = "?1"
@@ -158,6 +158,34 @@ func Record(history migration.History, dialect string, files []migration.File, b
 				mark(4), yes, name),
 			Args: []any{version, file.Title, script, checksum},
 		}}
+	default:
+		return nil
+	}
+}
+
+// Unrecord takes a file out of the history again, as its runner would. before are the versions that stay applied.
+func Unrecord(history migration.History, dialect string, files []migration.File, before []string, file migration.File) []Command {
+	name, one := Table(history, dialect), "$1"
+	if dialectOf(dialect) == sqltext.SQLite {
+		one = "?1"
+	}
+	number, _ := strconv.ParseInt(file.Version, 10, 64)
+	remove := func(column string, value any) []Command {
+		return []Command{{SQL: fmt.Sprintf("DELETE FROM %s WHERE %s = %s", name, column, one), Args: []any{value}}}
+	}
+	switch history.Format {
+	case Goose:
+		return remove("version_id", number)
+	case Dbmate:
+		return remove("version", file.Version)
+	case Flyway:
+		return remove("script", file.Path[strings.LastIndexByte(file.Path, '/')+1:])
+	case Migrate, Tern:
+		at := slices.IndexFunc(files, func(f migration.File) bool { return sameVersion(f.Version, file.Version) })
+		if at > 0 {
+			return Record(history, dialect, files[:at], before, files[at-1])
+		}
+		return []Command{{SQL: "DELETE FROM " + name}}
 	default:
 		return nil
 	}

@@ -70,6 +70,29 @@ func readPosition(ctx context.Context, q Querier, id migration.ChangeID) (p posi
 	return p, true, nil
 }
 
+// Positions gives how far backfills are that have begun and not ended: what is written with every batch, where progress is told once a second.
+func Positions(ctx context.Context, q Querier) (map[migration.ChangeID]migration.Progress, error) {
+	found := map[migration.ChangeID]migration.Progress{}
+	var there bool
+	if err := q.QueryRow(ctx, selectThere).Scan(&there); err != nil || !there {
+		return found, err
+	}
+	rows, err := q.Query(ctx, `SELECT change, state, rows, total, changed FROM "segue"."backfill" WHERE state <> 'done'`)
+	if err != nil {
+		return nil, err
+	}
+	var p position
+	var id migration.ChangeID
+	_, err = pgx.ForEachRow(rows, []any{&id, &p.state, &p.rows, &p.total, &p.changed}, func() error {
+		found[id] = p.progress(id)
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read how far backfills are: %w", err)
+	}
+	return found, nil
+}
+
 // write puts the position down as it is, in place of what is there. Counts begin again, but for those of all passes.
 func (p position) write(ctx context.Context, tx pgx.Tx, id migration.ChangeID) error {
 	cursor, err := json.Marshal(p.cursor)

@@ -20,7 +20,10 @@ type words struct {
 
 // write puts the statements together. KindInvalid when they cannot be.
 func write(table Table, job migration.Backfill) (w words, err error) {
-	w = words{table: table, violators: job.Violators}
+	w = words{table: table}
+	if w.violators, err = table.violators(job); err != nil {
+		return w, err
+	}
 	if w.key, err = table.columns(job.Key); err != nil {
 		return w, err
 	}

@@ -57,8 +57,11 @@ func record(ctx context.Context, tx pgx.Tx, release segue.ReleaseName, change mi
 // recordFiles writes down the files that changes come from. One that was edited after it began is refused; before, the edit counts.
 func (l *Lease) recordFiles(ctx context.Context, tx pgx.Tx, changes []migration.Change) error {
 	l.runner.mu.Lock()
-	files, history := maps.Clone(l.runner.files), l.runner.history
+	files, history, folder := maps.Clone(l.runner.files), l.runner.history, l.runner.folder
 	l.runner.mu.Unlock()
+	if err := writeFolder(ctx, tx, folder); err != nil {
+		return err
+	}
 	known, err := readFiles(ctx, tx)
 	if err != nil {
 		return err

@@ -63,6 +63,7 @@ type Runner struct {
 	// mu guards what was last read of the team's files: Record writes it down with the changes.
 	mu      sync.Mutex
 	files   map[string]migration.File
+	folder  []string
 	history migration.History
 	leases  map[*Lease]struct{}
 }
@@ -78,8 +79,10 @@ func (r *Runner) Remember(files []migration.File, history migration.History) {
 	defer r.mu.Unlock()
 	r.history = history
 	clear(r.files)
+	r.folder = nil
 	for _, file := range files {
 		r.files[file.Version] = file
+		r.folder = append(r.folder, file.Version)
 	}
 }
 

@@ -33,6 +33,10 @@ CREATE TABLE "segue"."action" (
 CREATE TABLE "segue"."file" (
 	version text PRIMARY KEY, format integer NOT NULL, body jsonb NOT NULL, history jsonb NOT NULL, complete timestamptz);
 COMMENT ON SCHEMA "segue" IS 'Journal of database changes, kept by Segue. Do not edit: what is not written here is done again.';
+`, `
+CREATE TABLE "segue"."folder" (one boolean PRIMARY KEY DEFAULT true CHECK (one), versions jsonb NOT NULL);
+CREATE TABLE "segue"."login" (role text PRIMARY KEY, release text NOT NULL UNIQUE, password text NOT NULL, made timestamptz NOT NULL DEFAULT now());
+COMMENT ON TABLE "segue"."login" IS 'Logins that Segue made for releases. Their passwords are for the owner of this table alone.';
 `}
 }
 
@@ -131,4 +135,28 @@ func shorten(statement string) string {
 		return string(line)
 	}
 	return string(line[:most-1]) + "…"
+}
+
+// Prepare makes Segue's own tables, or brings them to this format, unless somebody who has the lease does.
+func (r *Runner) Prepare(ctx context.Context) (err error) {
+	conn, err := r.config.Connect(ctx)
+	if err != nil {
+		return explain("make Segue's own tables", err)
+	}
+	defer func() { err = explain("make Segue's own tables", errors.Join(err, shut(conn))) }()
+	there, err := checkSchema(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if there {
+		version, err := readVersion(ctx, conn)
+		if err != nil || version == len(scripts()) {
+			return err
+		}
+	}
+	var have bool
+	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, lockObject).Scan(&have); err != nil || !have {
+		return err
+	}
+	return makeSchema(ctx, conn)
 }

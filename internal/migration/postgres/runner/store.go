@@ -204,6 +204,44 @@ func sumOf(statement string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// OfVersion says whether a change stands for a statement of a file.
+func OfVersion(change migration.Change, version string) bool { return ofVersion(change.Origin, version) }
+
+// Folder gives the files of the team's folder as it was last recorded, by their versions alone, in order, and which of them are done whole.
+func Folder(ctx context.Context, tx pgx.Tx) (folder []migration.File, complete []string, err error) {
+	var text []byte
+	if err := tx.QueryRow(ctx, `SELECT versions FROM "segue"."folder"`).Scan(&text); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil, err
+	}
+	var versions []string
+	if text != nil {
+		if err := decode("the folder's files", bodyFormat, text, &versions); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, version := range versions {
+		folder = append(folder, migration.File{Version: version})
+	}
+	rows, err := tx.Query(ctx, `SELECT version FROM "segue"."file" WHERE complete IS NOT NULL ORDER BY version`)
+	if err != nil {
+		return nil, nil, err
+	}
+	complete, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return folder, complete, err
+}
+
+func writeFolder(ctx context.Context, tx pgx.Tx, versions []string) error {
+	if len(versions) == 0 {
+		return nil
+	}
+	text, err := encode("the folder's files", versions)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO "segue"."folder" (versions) VALUES ($1) ON CONFLICT (one) DO UPDATE SET versions = $1`, text)
+	return err
+}
+
 // ofVersion says whether a change stands for a statement of a file.
 func ofVersion(origin []migration.StatementID, version string) bool {
 	return slices.ContainsFunc(origin, func(id migration.StatementID) bool { return versionOf(id) == version })

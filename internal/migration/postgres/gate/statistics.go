@@ -1,0 +1,255 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
+	"github.com/segue-deploy/segue/internal/sqltext"
+)
+
+// Mark begins every statement of Segue's own that works on the team's tables, so that the statistics are not taken for an application's.
+const Mark = "/* segue */"
+
+// Snapshot is what the server's statistics of statements were at one time. The server counts calls and does not say when they were: two snapshots do. The
+// caller keeps the latest; the zero value is of a caller who has none.
+type Snapshot struct {
+	At time.Time `json:"at"`
+	// Since when everything was counted without a gap, and Evicted when statements were last found to have been dropped for want of room.
+	Since   time.Time `json:"since"`
+	Evicted time.Time `json:"evicted,omitzero"`
+	// Reset, Started and Dropped are the server's own words.
+	Reset   time.Time `json:"reset,omitzero"`
+	Started time.Time `json:"started"`
+	Dropped int64     `json:"dropped"`
+	// Counts by role, statement and level.
+	Counts map[string]Count `json:"counts"`
+}
+
+// Count is of one statement. Its last call lies after From (zero: not known) and not after Seen.
+type Count struct {
+	Calls int64     `json:"calls"`
+	From  time.Time `json:"from,omitzero"`
+	Seen  time.Time `json:"seen"`
+}
+
+// Statistics is what a server knows of the statements that it was sent.
+type Statistics struct {
+	Snapshot Snapshot
+	Queries  []migration.Query
+	// Missing says why nothing, or not everything, could be seen; "" when all was.
+	Missing string
+	// from is Count.From of each query.
+	from []time.Time
+}
+
+// watched gives the time since when nothing can have been sent unseen.
+func (s Statistics) watched() time.Time {
+	if s.Snapshot.Evicted.After(s.Snapshot.Since) {
+		return s.Snapshot.Evicted
+	}
+	return s.Snapshot.Since
+}
+
+// querier is a connection, a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// ReadStatistics reads pg_stat_statements of this database, as far as the server has it: what is missing is said in Missing, and is no error.
+// roles gives the release that logs in with a role. now is on the same clock as past.
+func ReadStatistics(ctx context.Context, conn querier, past Snapshot, releases []migration.Presence, now time.Time) (Statistics, error) {
+	s := Statistics{Snapshot: Snapshot{At: now, Counts: map[string]Count{}}}
+	place, err := s.place(ctx, conn)
+	if err != nil || place == "" {
+		return s, server.Explain("read the statistics of statements", err)
+	}
+	if err := s.times(ctx, conn, place); err != nil {
+		return s, server.Explain("read the statistics of statements", err)
+	}
+	rows, err := s.rows(ctx, conn, place)
+	if err != nil {
+		return s, server.Explain("read the statistics of statements", err)
+	}
+	hidden := 0
+	for _, row := range rows {
+		s.Snapshot.Counts[row.Key] = row.count(past, now)
+		switch {
+		case row.Role == nil:
+		case row.SQL == nil || *row.SQL == "<insufficient privilege>":
+			hidden++
+		case !own(*row.SQL):
+			query := migration.Query{SQL: *row.SQL, Calls: row.Calls, Seen: s.Snapshot.Counts[row.Key].Seen, Source: "statistics", Role: *row.Role}
+			for _, p := range releases {
+				if p.Role != "" && p.Role == *row.Role {
+					query.Release = p.Release
+				}
+			}
+			s.Queries, s.from = append(s.Queries, query), append(s.from, s.Snapshot.Counts[row.Key].From)
+		}
+	}
+	if hidden > 0 {
+		s.Missing = fmt.Sprintf("the text of %d statements is hidden from this role: GRANT pg_read_all_stats TO it", hidden)
+	}
+	s.Snapshot.follow(past)
+	return s, nil
+}
+
+// place finds the extension and whether it counts; the name of its view is "" when there is nothing to read.
+func (s *Statistics) place(ctx context.Context, conn querier) (place string, err error) {
+	var track string
+	var silent []string
+	const query = `SELECT coalesce((SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'), ''),
+		coalesce(current_setting('pg_stat_statements.track', true), ''),
+		(SELECT coalesce(array_agg(DISTINCT coalesce(r.rolname, 'all')::text), '{}') FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
+			WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) AND 'pg_stat_statements.track=none' = ANY (s.setconfig))`
+	if err := conn.QueryRow(ctx, query).Scan(&place, &track, &silent); err != nil {
+		return "", err
+	}
+	switch {
+	case track == "":
+		s.Missing = "the server keeps no statistics of statements: pg_stat_statements is not in shared_preload_libraries"
+		return "", nil
+	case place == "":
+		s.Missing = "the server keeps statistics of statements, and this database cannot read them: CREATE EXTENSION pg_stat_statements"
+		return "", nil
+	case track == "none":
+		s.Missing = "the server counts no statements: pg_stat_statements.track is none"
+	case len(silent) > 0:
+		s.Missing = "statements are not counted for role " + strings.Join(silent, ", ") + ": pg_stat_statements.track is none there"
+	}
+	return place, nil
+}
+
+// times reads since when the server counts. Before version 14 it does not say: then it is since its start, which is the least that it can be.
+func (s *Statistics) times(ctx context.Context, conn querier, place string) error {
+	var info bool
+	const query = "SELECT pg_postmaster_start_time(), to_regclass($1) IS NOT NULL"
+	view := server.Identifier(place, "pg_stat_statements_info")
+	if err := conn.QueryRow(ctx, query, view).Scan(&s.Snapshot.Started, &info); err != nil {
+		return err
+	}
+	if info {
+		if err := conn.QueryRow(ctx, "SELECT dealloc, stats_reset FROM "+view).Scan(&s.Snapshot.Dropped, &s.Snapshot.Reset); err != nil {
+			return err
+		}
+	}
+	s.Snapshot.Since = latest(s.Snapshot.Started, s.Snapshot.Reset)
+	if s.Snapshot.Dropped > 0 {
+		s.Snapshot.Evicted = s.Snapshot.At
+	}
+	return nil
+}
+
+// row is one of pg_stat_statements.
+type row struct {
+	Key string
+	// Role is nil for one that is gone: it sends nothing any more.
+	Role, SQL *string
+	Calls     int64
+	Since     *time.Time
+}
+
+// rows reads the view.
+func (s *Statistics) rows(ctx context.Context, conn querier, place string) ([]row, error) {
+	view := server.Identifier(place, "pg_stat_statements")
+	var level, since bool
+	const columns = "SELECT coalesce(bool_or(attname = 'toplevel'), false), coalesce(bool_or(attname = 'stats_since'), false) FROM pg_attribute WHERE attrelid = $1::regclass"
+	if err := conn.QueryRow(ctx, columns, view).Scan(&level, &since); err != nil {
+		return nil, err
+	}
+	toplevel, began := "true", "NULL::timestamptz"
+	if level {
+		toplevel = "s.toplevel"
+	}
+	if since {
+		began = "s.stats_since"
+	}
+	found, err := conn.Query(ctx, `SELECT s.userid || '/' || coalesce(s.queryid::text, '') || '/' || `+toplevel+` AS key, r.rolname::text AS role, s.query AS sql, s.calls, `+began+` AS since
+		FROM `+view+` s LEFT JOIN pg_roles r ON r.oid = s.userid WHERE s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY s.calls DESC, 1`)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, pgx.RowToStructByName[row])
+}
+
+// count says when the last call can have been.
+func (r row) count(past Snapshot, now time.Time) Count {
+	c := Count{Calls: r.Calls, Seen: now}
+	known, ok := past.Counts[r.Key]
+	switch {
+	case ok && known.Calls == r.Calls:
+		return known
+	case !past.At.IsZero():
+		c.From = past.At // it is new since then, or was called again
+	}
+	if r.Since != nil {
+		c.From = latest(c.From, *r.Since)
+	}
+	return c
+}
+
+// follow takes over what an earlier snapshot knew, unless the server has lost its statistics in between.
+func (s *Snapshot) follow(past Snapshot) {
+	if past.At.IsZero() {
+		return
+	}
+	lost := false
+	for key, was := range past.Counts {
+		if is, ok := s.Counts[key]; !ok || is.Calls < was.Calls {
+			lost = true
+			break
+		}
+	}
+	switch {
+	case !s.Reset.Equal(past.Reset), !s.Started.Equal(past.Started) && lost:
+		return
+	case lost, s.Dropped != past.Dropped:
+		s.Since, s.Evicted = past.Since, s.At
+	default:
+		s.Since, s.Evicted = past.Since, past.Evicted
+	}
+}
+
+// own says whether a statement is Segue's: marked, or about its schema.
+func own(sql string) bool {
+	if strings.HasPrefix(strings.TrimSpace(sql), Mark) {
+		return true
+	}
+	tokens := read(sql).tokens
+	for i, token := range tokens {
+		if (token.Kind == sqltext.TokenWord || token.Kind == sqltext.TokenName) && token.Value() == "segue" && i+1 < len(tokens) && tokens[i+1].Text == "." {
+			return true
+		}
+	}
+	return false
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// readReplica reads the statistics of a standby.
+func readReplica(ctx context.Context, url string, past Snapshot, releases []migration.Presence, now time.Time) (s Statistics, err error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return s, errors.New("the replica's URL cannot be read") // without the parser's words: they may quote the password
+	}
+	config.RuntimeParams["application_name"] = "segue"
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return s, server.Explain("connect to the replica "+config.Host, err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	return ReadStatistics(ctx, conn, past, releases, now)
+}
