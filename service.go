@@ -32,6 +32,9 @@ const (
 	Rolling StrategyKind = "rolling"
 	// AllAtOnce stops everything behind a maintenance page, as shortly as possible: for changes that truly break.
 	AllAtOnce StrategyKind = "all-at-once"
+	// Parallel starts the candidate beside stable on one server, copies traffic to it and compares the answers, and then goes on as Rolling does,
+	// with Surge.
+	Parallel StrategyKind = "parallel"
 )
 
 // Batch is a stage's target: so many servers of a partition, or such a share of them, run the candidate once it is over.
@@ -104,6 +107,8 @@ type Service struct {
 	CanSurge bool `json:"can_surge"`
 	// Limits are what the first judge measures against.
 	Limits Limits `json:"limits"`
+	// Judging is what the judges of evidence go by.
+	Judging Judging `json:"judging,omitzero"`
 	// RollbackWindow is how long after the end of a rollout the previous release is kept ready to come back.
 	RollbackWindow time.Duration `json:"rollback_window"`
 }
