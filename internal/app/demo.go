@@ -19,7 +19,6 @@ import (
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/examples/shop/build/releases"
 	"github.com/segue-deploy/segue/internal/cli"
-	"github.com/segue-deploy/segue/internal/drivers"
 	"github.com/segue-deploy/segue/internal/load"
 	"github.com/segue-deploy/segue/internal/migration/postgres/cluster"
 	"github.com/segue-deploy/segue/internal/receipt"
@@ -141,35 +140,6 @@ func (d *demo) prepare(ctx context.Context) error {
 	return os.WriteFile(d.project(), d.shorten(text), 0o600)
 }
 
-// startDatabase makes the shop's database exist.
-func (d *demo) startDatabase(ctx context.Context) error {
-	d.database = "file:" + filepath.Join(d.folder, "shop.db")
-	if !d.options.Postgres {
-		return nil
-	}
-	if d.options.Keep {
-		return segue.Errorf(segue.KindInvalid, "a demonstration with PostgreSQL cannot be kept: its server ends with it")
-	}
-	var err error
-	if d.server, err = cluster.Start(ctx, cluster.Options{}); err != nil {
-		return fmt.Errorf("start PostgreSQL: %w", err)
-	}
-	d.database, _, err = d.server.Database(ctx)
-	if err != nil {
-		return fmt.Errorf("make database: %w", err)
-	}
-	_, _ = fmt.Fprintf(d.text, "PostgreSQL runs in a folder of its own\n")
-	return nil
-}
-
-// driver names the database's driver.
-func (d *demo) driver() string {
-	if d.options.Postgres {
-		return drivers.Postgres
-	}
-	return drivers.SQLite
-}
-
 // shorten makes the shop's project fit for a short demonstration: another address, and less patience.
 func (d *demo) shorten(text []byte) []byte {
 	for _, change := range [...][2]string{
@@ -182,6 +152,7 @@ func (d *demo) shorten(text []byte) []byte {
 		{"    strategy: {kind: rolling", "    rollback_window: " + demoWindow.String() + "\n    strategy: {kind: rolling"},
 		{"brown_out: 5s", "brown_out: 2s"},
 		{"  rate: 50/s\n", "  rate: 60/s\n  before: 3s\n  after: 3s\n"},
+		{"    contract: {", d.roles() + "    contract: {"},
 	} {
 		text = bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1]))
 	}

@@ -41,6 +41,7 @@ func rooms() []room {
 
 		{"internal/cli", 3, tree},
 		{"internal/dashboard", 3, tree},
+		{"internal/lookout", 3, tree},
 		{"internal/balancer", 3, contract},
 
 		{"internal/workload", 2, contract},

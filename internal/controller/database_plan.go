@@ -159,7 +159,9 @@ func (o *outlook) brought(id migration.ChangeID, candidate segue.ReleaseName) se
 func (o *outlook) ask(ctx context.Context, change migration.Change, brought segue.ReleaseName, fleet presences) (migration.Gate, error) {
 	now := time.Now()
 	gate, err := o.desk.driver.Gate(ctx, migration.GateRequest{
-		Change: change, Releases: fleet.all, Brought: brought, Recorded: fleet.queries, Window: o.config.Watch, Now: now,
+		Change: change, Releases: fleet.all, Brought: brought, Recorded: fleet.queries, Now: now,
+		// None asked for is as good as the shortest: 0 would be the driver's own.
+		Window: max(o.config.Watch, time.Nanosecond),
 	})
 	if err != nil {
 		return gate, fmt.Errorf("ask gate of %s in database %s: %w", change.ID, o.config.Name, err)
