@@ -15,8 +15,6 @@ import (
 	"github.com/segue-deploy/segue/internal/controller"
 	"github.com/segue-deploy/segue/internal/drivers"
 	"github.com/segue-deploy/segue/internal/journal/sqlite"
-	"github.com/segue-deploy/segue/internal/judge"
-	"github.com/segue-deploy/segue/internal/judge/limits"
 	"github.com/segue-deploy/segue/internal/spec"
 )
 
@@ -53,13 +51,14 @@ func Serve(ctx context.Context, options ServeOptions) error {
 	}
 	defer set.Close() //nolint:errcheck // instances and proxy go on
 
+	kept := &controller.FileEvidence{Folder: options.State.evidence()}
+	defer kept.Close() //nolint:errcheck // what is cut off is no fault
+
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	engine := controller.New(controller.Options{
 		Journal: events, Drivers: set, Configs: controller.FileConfigs{Folder: options.State.configs()},
-		Judges: func(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
-			return []judge.Judge{limits.New(settings.Limits)}
-		},
+		Judges: judgesOf, Lookout: newLookout(options.Logger), Answers: newAnswers, Evidence: kept,
 		Configure: configure, Checks: checks(), Witness: newWitness(options.Logger), Logger: options.Logger,
 		Background: options.Background, Stop: stop,
 	})

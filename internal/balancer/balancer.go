@@ -93,3 +93,76 @@ type Capabilities struct {
 	// Holds, Weighs, Mirrors, ClosesLong: the steps of those names work.
 	Holds, Weighs, Mirrors, ClosesLong bool
 }
+
+// Mirrorer is a driver that can copy users' requests, so that a candidate's answers can be compared with stable's.
+type Mirrorer interface {
+	// Mirror copies requests until ctx ends, and calls sink with each record, one at a time, which should not take long. Users never wait for
+	// it, their answers are not changed by it, and backends' counters know nothing of it. Copies carry the header Segue-Mirror. What is
+	// copied, and how much of it, is bounded by the driver: what comes beyond is dropped and counted.
+	//
+	// It returns nil when ctx has ended, and leaves nothing behind: mirroring stops with whoever asked for it. KindInvalid for a Mirror that
+	// makes no sense, KindNotFound for a backend that is not known, KindConflict when another call takes over (there is one mirror per
+	// service), KindUnavailable when the balancer goes away: call it again.
+	Mirror(ctx context.Context, mirror Mirror, sink func(MirrorRecord)) error
+}
+
+// MirrorOf gives the driver as one that mirrors; KindUnsupported where it cannot.
+func MirrorOf(driver Driver) (Mirrorer, error) {
+	if mirrorer, ok := driver.(Mirrorer); ok {
+		return mirrorer, nil
+	}
+	return nil, segue.Errorf(segue.KindUnsupported, "this balancer cannot copy requests").
+		WithHint("the embedded balancer can; without copies answers are not compared")
+}
+
+// Mirror says which requests are copied, and where to. A zero field means the driver's default.
+type Mirror struct {
+	// Candidate gets copies, in rotation or before it, but not while it is drained.
+	Candidate segue.InstanceID
+	// Stable are at least two backends. Requests that one of them answered are copied, and another of them gets a copy too.
+	Stable []segue.InstanceID
+	// Share of the requests that are copied, in (0, 1].
+	Share float64
+	// Methods are copied on any path: GET and HEAD unless told otherwise; OPTIONS is the only other one that may be among them.
+	Methods []string
+	// Paths allow other methods, where carrying a request out three times is known to do no harm: "POST /search". A path stands for
+	// itself and what lies below.
+	Paths []string
+	// MaxBody is how many bytes of each body are kept.
+	MaxBody int
+	// Concurrency is how many requests are copied at one time.
+	Concurrency int
+	// Timeout bounds a copy.
+	Timeout time.Duration
+}
+
+// MirrorAnswer is what one backend answered.
+type MirrorAnswer struct {
+	Status    int
+	Header    map[string][]string
+	Body      []byte
+	Truncated bool
+	Took      time.Duration
+	// Failure is the cause for which there is no whole answer ("timeout", "dial", "reset"), "" for none.
+	Failure string
+	// At is when it was asked.
+	At time.Time
+}
+
+// MirrorRecord is one request with its three answers.
+type MirrorRecord struct {
+	Method string
+	// Path is without the query, which may hold secrets.
+	Path      string
+	RequestID string
+	Stable    segue.InstanceID
+	Second    segue.InstanceID
+	// Primary is what the user got, from Stable; Secondary came from Second.
+	Primary   MirrorAnswer
+	Candidate MirrorAnswer
+	Secondary MirrorAnswer
+	// Raced is true when a request that may have changed something passed under the same path at that time.
+	Raced bool
+	// Lost counts requests that were to be copied, and were dropped under pressure, since the record before.
+	Lost int64
+}

@@ -28,6 +28,7 @@ type Controller struct {
 	deploys sync.Mutex
 
 	services services
+	lookouts lookouts
 	desks    desks
 	// busy says which databases a rollout uses: a map from their names to why they should be left alone, never changed once stored.
 	busy atomic.Value
@@ -59,6 +60,7 @@ func New(options Options) *Controller {
 		monitors: map[segue.RolloutID]*monitor{}, preparing: map[segue.DatabaseName]preparing{},
 		watched:  map[workload.Driver]bool{},
 		services: services{open: map[serviceKey]*service{}},
+		lookouts: lookouts{of: map[segue.ServiceName]*watching{}},
 		desks:    desks{open: map[string]*desk{}},
 	}
 }

@@ -5,47 +5,91 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
-// window gathers what was seen since the last window. The first call only sets the mark. It says false when nothing can be said.
-func (m *monitor) window(ctx context.Context, fleet segue.Fleet) (judge.Evidence, bool) {
-	evidence := judge.Evidence{
-		Service: m.service.name, Stable: m.stable, Candidate: m.candidate, Since: m.since, Until: time.Now(),
-	}
+// counting turns a balancer's counters into windows, each from where the one before ended.
+type counting struct {
+	balancer balancer.Driver // nil for workers
+	previous *telemetry.Snapshot
+	since    time.Time
+}
+
+// window gives what each server did since the last call. It says false when nothing can be said: at the first call, which only sets the mark, when the
+// balancer does not answer, and when it was started anew. balanced leaves out what is not in rotation.
+func (c *counting) window(ctx context.Context, fleet segue.Fleet, balanced bool) (window judge.Evidence, ok bool, err error) {
+	window = judge.Evidence{Since: c.since, Until: time.Now()}
 	counted := map[segue.InstanceID]telemetry.Counters{}
-	if m.service.balancer != nil {
-		snapshot, err := m.service.balancer.Snapshot(ctx)
+	if c.balancer != nil {
+		snapshot, err := c.balancer.Snapshot(ctx)
 		if err != nil {
-			m.log.WarnContext(ctx, "look at balancer", "error", err)
-			return evidence, false
+			return window, false, err
 		}
-		previous := m.previous
-		m.previous = &snapshot
+		previous := c.previous
+		c.previous = &snapshot
 		if previous == nil || previous.Epoch != snapshot.Epoch {
-			m.since = evidence.Until
-			return evidence, false
+			c.since = window.Until
+			return window, false, nil
 		}
 		counted = differences(*previous, snapshot)
 	}
 	for _, slot := range fleet.Slots {
-		if slot.Instance.ID == "" || m.settings.Balanced && slot.Rotation != segue.RotationIn {
+		if slot.Instance.ID == "" || balanced && slot.Rotation != segue.RotationIn {
 			continue
 		}
 		counters := counted[slot.Instance.ID]
-		evidence.Servers = append(evidence.Servers, judge.ServerEvidence{
+		window.Servers = append(window.Servers, judge.ServerEvidence{
 			Server: slot.Server.Name, Release: slot.Instance.Release,
 			Requests: counters.Requests, Errors: counters.Errors(), Latency: counters.Latency,
-			Ready: slot.Ready, Restarts: slot.Instance.Restarts,
+			Ready: slot.Ready, Restarts: slot.Instance.Restarts, Started: slot.Instance.StartedAt,
 		})
 	}
-	if m.witness != nil {
-		evidence.Witness = m.witness.Findings(m.since)
-	}
-	m.since = evidence.Until
-	return evidence, true
+	first := c.since.IsZero()
+	c.since = window.Until
+	return window, !first || c.balancer == nil, nil
 }
+
+// window gathers what was seen since the last window. The first call only sets the mark. It says false when nothing can be said.
+func (m *monitor) window(ctx context.Context, fleet segue.Fleet) (judge.Evidence, bool) {
+	since := m.counts.since
+	window, ok, err := m.counts.window(ctx, fleet, m.settings.Balanced)
+	if err != nil {
+		m.log.WarnContext(ctx, "look at balancer", "error", err)
+	}
+	if !ok {
+		return window, false
+	}
+	window.Service, window.Stable, window.Candidate = m.service.name, m.stable, m.candidate
+	if m.lookout != nil {
+		m.lookout.See(watchedOf(fleet))
+		window.Servers = append(window.Servers, beside(fleet, m.candidate)...)
+		m.lookout.Fill(&window)
+	}
+	window.Answers = m.mirror.take()
+	if m.witness != nil {
+		window.Witness = m.witness.Findings(since)
+	}
+	window.Before, m.past = m.past, nil
+	return window, true
+}
+
+// beside lists candidates that run beside stable and have no traffic of their own yet: what they write counts.
+func beside(fleet segue.Fleet, candidate segue.ReleaseName) []judge.ServerEvidence {
+	var rows []judge.ServerEvidence
+	for _, slot := range fleet.Slots {
+		if b := slot.Beside; b != nil && b.Instance.Release == candidate && slot.Instance.Release != candidate && b.Ready {
+			rows = append(rows, judge.ServerEvidence{
+				Server: besideName(slot.Server.Name), Release: candidate, Ready: true, Restarts: b.Instance.Restarts, Started: b.Instance.StartedAt,
+			})
+		}
+	}
+	return rows
+}
+
+// besideName tells the second instance of a server from the first.
+func besideName(server segue.ServerName) segue.ServerName { return server + " (beside)" }
 
 // differences gives what each backend did between two snapshots of one epoch.
 func differences(earlier, later telemetry.Snapshot) map[segue.InstanceID]telemetry.Counters {

@@ -8,9 +8,9 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/lookout"
 	"github.com/segue-deploy/segue/internal/receipt"
 	"github.com/segue-deploy/segue/internal/rollout"
-	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
 // monitor accompanies one open rollout: it runs the witness, measures, judges, and makes the receipt at the end.
@@ -34,11 +34,19 @@ type monitor struct {
 
 	// checks guards what judges remember, and serialises looks: whoever has put something in has the turn. It is no mutex because a look
 	// takes as long as the balancer's answer, and who waits for it may have to end before.
-	checks   chan struct{}
-	judges   []judge.Judge
-	previous *telemetry.Snapshot
-	since    time.Time
-	told     segue.Ruling
+	checks  chan struct{}
+	judges  []judge.Judge
+	counts  counting
+	lookout *lookout.Lookout
+	past    []judge.Evidence
+	mirror  mirroring
+	windows int
+	weighed time.Time
+	told    segue.Ruling
+	// untold is true once it was said that evidence cannot be kept.
+	untold bool
+	// life ends with the rollout.
+	life context.Context //nolint:containedctx // what a step begins here goes on after the step
 
 	// stepped hears of steps that ended.
 	stepped chan struct{}
@@ -72,13 +80,21 @@ func (c *Controller) syncMonitors(ctx context.Context, name segue.ServiceName, f
 		id: open.ID, service: s, settings: open.Settings, stable: open.Stable.Name, candidate: open.Candidate.Name,
 		log: c.log.With("rollout", open.ID), fresh: fresh, opened: open.OpenedAt,
 		begun: make(chan struct{}), over: make(chan struct{}), checks: make(chan struct{}, 1), stepped: make(chan struct{}, 1),
-		judges: c.options.Judges(open.Settings, open.Candidate.Name), told: segue.RulingInconclusive,
+		judges: c.options.Judges(open.Settings, open.Candidate.Name), told: segue.RulingInconclusive, counts: counting{balancer: s.balancer},
+	}
+	if w := c.lookouts.get(name); w != nil {
+		m.lookout = w.lookout
 	}
 	if m.witness, err = c.newWitness(s, open); err != nil {
 		m.log.ErrorContext(ctx, "make witness", "error", err)
 	}
 	c.monitors[open.ID] = m
-	c.running.Go(func() { c.monitor(ctx, m) })
+	life, end := context.WithCancel(ctx)
+	m.life = life
+	c.running.Go(func() {
+		defer end()
+		c.monitor(ctx, m)
+	})
 }
 
 // newWitness makes the rollout's witness; nil when none is configured.
@@ -111,8 +127,14 @@ func (c *Controller) monitor(ctx context.Context, m *monitor) {
 		return
 	}
 	c.sample(ctx, m, m.label(receipt.LabelBegin))
+	c.takeUp(ctx, m)
 	close(m.begun)
-	if !c.accompany(ctx, m) {
+	over := c.accompany(ctx, m)
+	m.mirror.off()
+	if m.lookout != nil {
+		m.lookout.End()
+	}
+	if !over {
 		crowd.Wait()
 		return
 	}
@@ -125,7 +147,30 @@ func (c *Controller) monitor(ctx context.Context, m *monitor) {
 	crowd.Wait()
 	c.sample(ctx, m, receipt.LabelAfter)
 	c.storeReceipt(ctx, m)
+	c.keepNoMore(ctx, m)
 	_ = c.look(ctx, func(*rollout.Ledger, int64) { delete(c.monitors, m.id) })
+}
+
+// takeUp notes what was before the first step, or, after a restart, what a former controller fed the judges.
+func (c *Controller) takeUp(ctx context.Context, m *monitor) {
+	fleet, _, err := c.judged(ctx, m.id)
+	if err != nil {
+		return
+	}
+	if m.lookout != nil {
+		m.lookout.See(watchedOf(fleet))
+		var servers []judge.ServerEvidence
+		for _, slot := range fleet.Slots {
+			if slot.Instance.ID != "" {
+				servers = append(servers, judge.ServerEvidence{Server: slot.Server.Name, Release: slot.Instance.Release, Started: slot.Instance.StartedAt})
+			}
+		}
+		m.past = m.lookout.Begin(time.Now(), servers)
+	}
+	if !m.fresh {
+		m.past = nil
+		c.remember(ctx, m)
+	}
 }
 
 // label names a sample; after a restart of the controller the marks of the beginning are not set again.
@@ -159,10 +204,13 @@ func (c *Controller) accompany(ctx context.Context, m *monitor) bool {
 			continue
 		case <-ticker.C:
 		}
+		if time.Since(m.lastWeighed()) < m.weighAfter() {
+			continue
+		}
 		verdict, ok := c.weigh(ctx, m)
 		if ok && verdict.Ruling != m.told {
 			m.told = verdict.Ruling
-			verdict.Final = verdict.Ruling == segue.RulingFail
+			verdict.Final = verdict.Ruling == segue.RulingFail || verdict.Ruling == segue.RulingHold
 			c.post(ctx, segue.Event{Kind: segue.EventVerdict, Service: m.service.name, Rollout: m.id, Verdict: &verdict})
 		}
 		if time.Since(m.lastSample()) >= m.sampleAfter(false) {
@@ -184,13 +232,14 @@ func (c *Controller) weigh(ctx context.Context, m *monitor) (segue.Verdict, bool
 		return segue.Verdict{}, false
 	}
 	fleet, judging, err := c.judged(ctx, m.id)
-	if err != nil || !judging {
+	if err != nil || !judging && !m.mirror.on() {
 		return segue.Verdict{}, false
 	}
 	evidence, ok := m.window(ctx, fleet)
 	if !ok {
 		return segue.Verdict{}, false
 	}
+	c.keep(ctx, m, evidence)
 	var findings []segue.Finding
 	for _, j := range m.judges {
 		findings = append(findings, j.Weigh(evidence)...)
@@ -198,8 +247,27 @@ func (c *Controller) weigh(ctx context.Context, m *monitor) (segue.Verdict, bool
 	verdict := segue.Combine(evidence.Until, findings)
 	m.marks.Lock()
 	defer m.marks.Unlock()
-	m.verdict = &verdict
+	m.verdict, m.weighed = &verdict, time.Now()
+	m.windows++
 	return verdict, true
+}
+
+func (m *monitor) lastWeighed() time.Time {
+	m.marks.Lock()
+	defer m.marks.Unlock()
+	return m.weighed
+}
+
+// weighAfter is how often judges are asked: at every look at first, when a bad release shows; less often in a fleet that stays mixed for long.
+func (m *monitor) weighAfter() time.Duration {
+	switch age := time.Since(m.opened); {
+	case age < 10*time.Minute:
+		return 0
+	case age < time.Hour:
+		return 5 * time.Second
+	default:
+		return 10 * time.Second
+	}
 }
 
 // present is what the judges say by now; nil before they were asked.

@@ -15,6 +15,7 @@ import (
 	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/journal"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/lookout"
 	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/receipt"
 	"github.com/segue-deploy/segue/internal/spec"
@@ -52,6 +53,12 @@ type Options struct {
 	Configs ConfigStore
 	// Judges makes the judges of one rollout, with empty memories.
 	Judges func(settings segue.Service, candidate segue.ReleaseName) []judge.Judge
+	// Lookout watches what a service's instances write and say of themselves; nil for nobody. It is stopped with the controller.
+	Lookout func(settings segue.Service, driver workload.Driver) *lookout.Lookout
+	// Answers compares the answers of a rollout's mirrored requests; nil compares none.
+	Answers func(settings segue.Service) Answers
+	// Evidence keeps the windows that judges were fed, so that a verdict can be replayed; nil keeps none.
+	Evidence EvidenceStore
 	// Configure gives what is stored of a service, out of the project's file.
 	Configure func(project *spec.Project, service spec.Service, release segue.ReleaseName) (Config, error)
 	// Checks find faults of a project's file that only drivers and the witness can know.
@@ -61,6 +68,8 @@ type Options struct {
 	Logger  *slog.Logger
 	// Look is how often a mixed fleet is looked at. Default 1 s.
 	Look time.Duration
+	// Idle is how often a fleet that nothing is rolled out on is looked at. Default 10 s.
+	Idle time.Duration
 	// Reconcile is how often what runs is compared with what should. Default 10 s.
 	Reconcile time.Duration
 	// Background says, in the status, that the controller ends by itself when idle.
@@ -78,6 +87,9 @@ func (o *Options) setDefaults() {
 	}
 	if o.Reconcile <= 0 {
 		o.Reconcile = 10 * time.Second
+	}
+	if o.Idle <= 0 {
+		o.Idle = 10 * time.Second
 	}
 	if o.Judges == nil {
 		o.Judges = func(segue.Service, segue.ReleaseName) []judge.Judge { return nil }

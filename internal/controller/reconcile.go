@@ -31,6 +31,7 @@ func (c *Controller) afterEvent(ctx context.Context, entry segue.Entry) {
 	}
 	if event.Kind == segue.EventServiceConfigured {
 		c.watchService(ctx, event.Service)
+		c.syncLookout(ctx, event.Service)
 	}
 }
 
@@ -38,6 +39,7 @@ func (c *Controller) afterEvent(ctx context.Context, entry segue.Entry) {
 func (c *Controller) resume(ctx context.Context, pending []rollout.Command) {
 	for name := range c.ledger.Services {
 		c.watchService(ctx, name)
+		c.syncLookout(ctx, name)
 		c.syncMonitors(ctx, name, false)
 	}
 	c.noteBusy()

@@ -179,7 +179,10 @@ func (c *Controller) carryStep(ctx context.Context, work job, monitor *monitor) 
 	case segue.StepExpand, segue.StepBackfill, segue.StepContract:
 		outcome, err := c.database(ctx, work, monitor)
 		return result{outcome: outcome}, err
-	case segue.StepWeigh, segue.StepMirror:
+	case segue.StepMirror:
+		outcome, err := c.mirror(ctx, work, monitor)
+		return result{outcome: outcome}, err
+	case segue.StepWeigh:
 		return result{}, segue.Errorf(segue.KindUnsupported, "step %s is not supported by this version", work.step.Kind)
 	default:
 		return result{}, segue.Errorf(segue.KindUnsupported, "step %q is not known to this version", work.step.Kind)

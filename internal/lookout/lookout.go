@@ -24,6 +24,8 @@ const (
 	retryFirst, retryMost = 500 * time.Millisecond, 30 * time.Second
 	// scrapeLimit bounds one reading of an instance's metrics.
 	scrapeLimit = 5 * time.Second
+	// startTime is how old an instance may be for its first startLines lines to be read after all.
+	startTime, startLines = 30 * time.Second, 2000
 	// scrapeMany is how many instances are asked at one time.
 	scrapeMany = 16
 )
@@ -39,8 +41,8 @@ type Watched struct {
 
 // Options make a lookout. What is nil is not watched.
 type Options struct {
-	// Logs opens an instance's output, from now on.
-	Logs func(ctx context.Context, id segue.InstanceID) (io.ReadCloser, error)
+	// Logs opens an instance's output from the last so many lines on, and follows it.
+	Logs func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error)
 	// Gauges reads an instance's own metrics.
 	Gauges func(ctx context.Context, instance Watched) (map[string]float64, error)
 	// Every is the time between two readings of metrics. Default 10 s.
@@ -60,8 +62,9 @@ type Lookout struct {
 	watched map[segue.InstanceID]Watched
 	gauges  map[segue.ServerName]map[string]float64
 	minutes []judge.Evidence
-	// rollout is true between Begin and End: the past is not added to, and windows are filled.
+	// rollout is true between Begin and End: the past is not added to. It counts from clean on.
 	rollout bool
+	clean   time.Time
 }
 
 // New makes a lookout that watches nothing yet.
@@ -86,8 +89,8 @@ func (l *Lookout) See(instances []Watched) {
 	now := make(map[segue.InstanceID]Watched, len(instances))
 	for _, one := range instances {
 		now[one.Instance] = one
-		_, known := l.watched[one.Instance]
-		same = same && known
+		was, known := l.watched[one.Instance]
+		same = same && known && was.Server == one.Server
 	}
 	l.watched = now
 	if !same {
@@ -108,10 +111,10 @@ func (l *Lookout) instances() map[segue.InstanceID]Watched {
 func (l *Lookout) Run(ctx context.Context) {
 	var readers sync.WaitGroup
 	defer readers.Wait()
-	reading := map[segue.InstanceID]context.CancelFunc{}
+	reading := map[segue.InstanceID]reader{}
 	defer func() {
-		for _, stop := range reading {
-			stop()
+		for _, one := range reading {
+			one.stop()
 		}
 	}()
 	ticker := time.NewTicker(l.options.Every)
@@ -128,33 +131,45 @@ func (l *Lookout) Run(ctx context.Context) {
 	}
 }
 
+// reader reads one instance's output, under the server's name that it had when it began.
+type reader struct {
+	server segue.ServerName
+	stop   context.CancelFunc
+}
+
 // followAll begins to read what is new, and stops reading what is gone.
-func (l *Lookout) followAll(ctx context.Context, reading map[segue.InstanceID]context.CancelFunc, readers *sync.WaitGroup) {
+func (l *Lookout) followAll(ctx context.Context, reading map[segue.InstanceID]reader, readers *sync.WaitGroup) {
 	if l.options.Logs == nil {
 		return
 	}
 	now := l.instances()
-	for id, stop := range reading {
-		if _, there := now[id]; !there {
-			stop()
+	for id, one := range reading {
+		if is, there := now[id]; !there || is.Server != one.server {
+			one.stop()
 			delete(reading, id)
 		}
 	}
 	for id, one := range now {
-		if reading[id] != nil {
+		if _, going := reading[id]; going {
 			continue
 		}
 		following, stop := context.WithCancel(ctx)
-		reading[id] = stop
+		reading[id] = reader{server: one.Server, stop: stop}
 		readers.Go(func() { l.follow(following, one) })
 	}
 }
 
 // follow reads an instance's output for as long as it is watched, again and again where it ends.
 func (l *Lookout) follow(ctx context.Context, one Watched) {
+	// Of an instance that was started just now, what it wrote at its start counts.
+	tail := 0
+	if !one.Started.IsZero() && time.Since(one.Started) < startTime {
+		tail = startLines
+	}
 	for pause := retryFirst; ctx.Err() == nil; pause = min(2*pause, retryMost) {
 		began := time.Now()
-		err := l.read(ctx, one)
+		err := l.read(ctx, one, tail)
+		tail = 0
 		if ctx.Err() != nil {
 			return
 		}
@@ -174,8 +189,8 @@ func (l *Lookout) follow(ctx context.Context, one Watched) {
 	}
 }
 
-func (l *Lookout) read(ctx context.Context, one Watched) error {
-	output, err := l.options.Logs(ctx, one.Instance)
+func (l *Lookout) read(ctx context.Context, one Watched, tail int) error {
+	output, err := l.options.Logs(ctx, one.Instance, tail)
 	if err != nil {
 		return err
 	}

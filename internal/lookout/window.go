@@ -8,17 +8,23 @@ import (
 	"github.com/segue-deploy/segue/internal/judge"
 )
 
-// Begin starts a rollout: it gives the past of the servers, slice by slice.
+// Begin starts a rollout: it gives the past of the servers, slice by slice, and nothing is added to that until End.
 func (l *Lookout) Begin(until time.Time, servers []judge.ServerEvidence) []judge.Evidence {
 	l.mu.Lock()
 	l.rollout = true
-	past := slices.Clone(l.minutes)
 	l.mu.Unlock()
-	if l.options.Logs == nil {
-		return past
+	return l.Past(until, servers)
+}
+
+// Past gives the past of the servers, slice by slice, since the fleet was last mixed, and tells all templates anew from here on.
+func (l *Lookout) Past(until time.Time, servers []judge.ServerEvidence) []judge.Evidence {
+	l.mu.Lock()
+	past, clean := slices.Clone(l.minutes), l.clean
+	l.mu.Unlock()
+	if l.options.Logs != nil {
+		past = join(past, l.logs.Begin(until, servers))
 	}
-	written := l.logs.Begin(until, servers)
-	return join(past, written)
+	return slices.DeleteFunc(past, func(e judge.Evidence) bool { return e.Since.Before(clean) })
 }
 
 // join puts what was written into the slices of what was counted. A slice of one kind alone is one, too.
@@ -78,11 +84,13 @@ func (l *Lookout) fill(window *judge.Evidence) {
 	}
 }
 
-// End ends a rollout.
+// End ends a rollout or a trial.
 func (l *Lookout) End() {
 	l.mu.Lock()
-	l.rollout = false
-	l.minutes = nil // what was seen of a mixed fleet is nobody's past
+	if l.rollout {
+		// What was written while the fleet was mixed is nobody's past.
+		l.rollout, l.minutes, l.clean = false, nil, time.Now()
+	}
 	l.mu.Unlock()
 	l.logs.End()
 }

@@ -77,6 +77,7 @@ func (p *Proxy) admin() http.Handler {
 	handle("DELETE /v1/services/{service}/hold", p.deleteHold)
 	handle("PUT /v1/services/{service}/maintenance", p.putMaintenance)
 	handle("DELETE /v1/services/{service}/maintenance", p.deleteMaintenance)
+	mux.HandleFunc("POST /v1/services/{service}/mirror", p.postMirror)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry(), promhttp.HandlerOpts{}))
 	return mux
 }

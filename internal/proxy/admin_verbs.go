@@ -89,7 +89,7 @@ func (p *Proxy) postDrain(r *http.Request) (any, error) {
 }
 
 func (p *Proxy) postSettle(r *http.Request) (any, error) {
-	return nil, p.settle(nameOf(r), backendOf(r))
+	return nil, p.settle(r.Context(), nameOf(r), backendOf(r))
 }
 
 func (p *Proxy) postCloseLong(r *http.Request) (any, error) {

@@ -19,6 +19,9 @@ type backend struct {
 	long     longs
 	// up carries requests; a changed configuration puts another one in its place, and in-flight requests end on the old one.
 	up atomic.Pointer[carrier]
+	// echoes are copies of requests that were sent to other backends, and mirrored counts those that are over. They are no work of its own.
+	echoes   echoes
+	mirrored atomic.Int64
 
 	// busy counts claims: requests and long connections alike.
 	busy atomic.Int64

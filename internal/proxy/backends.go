@@ -148,11 +148,12 @@ func (p *Proxy) backend(name string, id segue.InstanceID) (*backend, error) {
 }
 
 // settle closes the idle connections to a backend.
-func (p *Proxy) settle(name string, id segue.InstanceID) error {
+func (p *Proxy) settle(ctx context.Context, name string, id segue.InstanceID) error {
 	b, err := p.backend(name, id)
 	if err != nil {
 		return err
 	}
+	b.echoes.settled(ctx)
 	b.settle()
 	return nil
 }

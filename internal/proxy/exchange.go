@@ -43,6 +43,7 @@ type exchange struct {
 	home   homing
 	last   failure
 	held   hold
+	tap    *tap // nil for most
 
 	// cancel ends an HTTP/2 exchange; nil on HTTP/1.
 	cancel context.CancelCauseFunc
@@ -86,6 +87,7 @@ func (x *exchange) WriteHeader(status int) {
 		x.front.part(x.w.Header())
 		if x.backend != nil {
 			x.notice()
+			x.tap.expect(x.w.Header())
 		}
 	}
 	x.w.WriteHeader(status)
@@ -110,6 +112,7 @@ func (x *exchange) notice() {
 func (x *exchange) lengthen(from time.Time) {
 	x.stream = &long{from: from, end: x.end}
 	x.backend.long.add(x.stream)
+	x.tap.skip()
 }
 
 // Write passes a piece of the answer on. An answer that is still being written after a time becomes a long connection; one that was
@@ -127,6 +130,7 @@ func (x *exchange) Write(p []byte) (int, error) {
 		}
 	}
 	x.written = true
+	x.tap.keep(p)
 	if x.guard != nil {
 		x.guard.begin()
 		defer x.guard.end()

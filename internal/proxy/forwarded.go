@@ -13,11 +13,12 @@ import (
 type forwarded struct{ client, proto, host, id [1]string }
 
 // forward sets X-Forwarded-For, -Proto, -Host and X-Request-Id. What came with the request is believed from trusted
-// proxies alone, and removed from everybody else, so that no client can pass for another.
+// proxies alone, and removed from everybody else, so that no client can pass for another. Nobody can pass for a mirror.
 func forward(r *http.Request, trusted []netip.Prefix, secure bool) {
 	client := hostOf(r.RemoteAddr)
 	believed := len(trusted) > 0 && isTrusted(trusted, client)
 	h := r.Header
+	delete(h, mirrorHeader)
 	if !believed {
 		for name := range h {
 			if name == "Forwarded" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-") {

@@ -31,6 +31,7 @@ type collector struct {
 	seconds, inFlight, rotation, healthy                          *prometheus.Desc
 	held, heldNow, heldLongest, abandoned, unrouted, moves, users *prometheus.Desc
 	connections, refused, holding, maintenance                    *prometheus.Desc
+	mirrored, copies                                              *prometheus.Desc
 }
 
 func newCollector(p *Proxy) *collector {
@@ -65,6 +66,8 @@ func newCollector(p *Proxy) *collector {
 		users:       service("sticky_users_total", "Sticky cookies given to newcomers."),
 		connections: service("connections", "Open connections from clients."),
 		refused:     service("connections_refused_total", "Connections that were turned away by a limit."),
+		mirrored:    service("mirror_requests_total", "Requests picked to be copied, by what became of them.", "outcome"),
+		copies:      backend("mirror_copies_total", "Copies of other backends' requests that it was sent."),
 		holding:     service("holding", "1 while requests are parked on purpose."),
 		maintenance: service("maintenance", "1 while everything is answered with the maintenance page."),
 	}
@@ -99,6 +102,11 @@ func (c *collector) collectService(ch chan<- prometheus.Metric, s Snapshot) {
 	for cause, n := range s.Unrouted {
 		count(c.unrouted, n, cause)
 	}
+	if m := s.Mirror; m != nil {
+		count(c.mirrored, m.Told, "told")
+		count(c.mirrored, m.Dropped, "dropped")
+		count(c.mirrored, m.Skipped, "skipped")
+	}
 	gauge(c.heldNow, float64(s.HeldNow))
 	gauge(c.heldLongest, s.HeldLongest.Seconds())
 	gauge(c.connections, float64(s.Connections))
@@ -121,6 +129,7 @@ func (c *collector) collectBackend(ch chan<- prometheus.Metric, service string, 
 	send(c.retries, prometheus.CounterValue, float64(b.Counters.Retries))
 	send(c.longClosed, prometheus.CounterValue, float64(b.Counters.LongClosed))
 	send(c.longCut, prometheus.CounterValue, float64(b.Counters.LongCut))
+	send(c.copies, prometheus.CounterValue, float64(b.Mirrored))
 	send(c.inFlight, prometheus.GaugeValue, float64(b.InFlight.Requests), "requests")
 	send(c.inFlight, prometheus.GaugeValue, float64(b.InFlight.Long), "long")
 	for _, state := range [...]segue.Rotation{segue.RotationIn, segue.RotationOut, segue.RotationDraining} {

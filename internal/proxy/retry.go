@@ -80,6 +80,7 @@ func (x *exchange) rewind() {
 		x.r.Body = x.body.again()
 	}
 	x.w.Header().Del("Set-Cookie")
+	x.tap.again()
 	x.header, x.stream, x.polled, x.written = time.Time{}, nil, false, false
 }
 

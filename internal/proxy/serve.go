@@ -27,10 +27,14 @@ func (s *service) serve(w http.ResponseWriter, r *http.Request, f *front) {
 	x := newExchange(plain)
 	x.w, x.service, x.front, x.r, x.home = w, s, f, r, homeUnread
 	forward(r, t.trusted, f.secure())
+	if m := s.mirroring.Load(); m != nil {
+		x.tap = m.tap(r)
+	}
 	if !plain {
 		x.prepare(t)
 	}
 	x.run()
+	x.tap.end(x)
 	x.finish()
 	abort := x.abort
 	if plain && x.stream == nil {
@@ -209,6 +213,9 @@ func (x *exchange) account(b *backend, res upstream.Result) (done bool) {
 // whole counts an answer that came to its end, or to the one that a drain gave it.
 func (x *exchange) whole(b *backend, status int, ended bool) {
 	x.count(b, status)
+	if !ended {
+		x.tap.answered(b, status)
+	}
 	switch {
 	case ended:
 		b.counters.longClosed.Add(1)

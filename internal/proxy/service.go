@@ -33,6 +33,10 @@ type service struct {
 	budget   budget
 	caps     listen.Caps
 
+	// mirroring is set while requests are copied.
+	mirroring    atomic.Pointer[mirroring]
+	mirrorCounts mirrorCounts
+
 	held, heldNow, heldLongest atomic.Int64
 	moves, users, abandoned    atomic.Int64
 
@@ -133,6 +137,7 @@ func (b *backend) turn(want storedBackend, now time.Time) {
 	}
 	b.rotation = want.Rotation
 	b.open.Store(want.Rotation == segue.RotationIn)
+	b.echoes.admit(want.Rotation != segue.RotationDraining)
 }
 
 // startSlowly begins a slow start that began at a time, unless it would be over.
@@ -148,6 +153,7 @@ func (s *service) retire(b *backend, now time.Time) {
 	b.rotation, b.removedAt = segue.RotationOut, now
 	b.open.Store(false)
 	b.removed.Store(true)
+	b.echoes.admit(false)
 	b.settle()
 	s.gone = append(s.gone, b)
 	for len(s.gone) > goneKept && now.Sub(s.gone[0].removedAt) > goneFor {

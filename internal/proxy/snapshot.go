@@ -22,6 +22,7 @@ func (s *service) snapshot(epoch string, withFailures bool) Snapshot {
 	if withFailures {
 		snap.Failures = s.failures.list()
 	}
+	snap.Mirror = s.mirrorCounts.snapshot()
 	snap.Connections, snap.Refused = s.caps.Open()
 	if s.front != nil {
 		snap.Address = s.front.socket.Addr().String()
@@ -59,6 +60,6 @@ func (b *backend) status(now time.Time) BackendStatus {
 	}
 	return BackendStatus{
 		Backend: b.Backend, Rotation: rotation, Removed: b.removed.Load(), Healthy: b.health.up,
-		InFlight: b.inFlight(now), Counters: b.counters.snapshot(),
+		InFlight: b.inFlight(now), Counters: b.counters.snapshot(), Mirrored: b.mirrored.Load(),
 	}
 }

@@ -51,6 +51,8 @@ type Snapshot struct {
 	// Moves counts how often a sticky user was sent to another server than before, Users the cookies given to newcomers.
 	Moves int64 `json:"moves,omitempty"`
 	Users int64 `json:"users,omitempty"`
+	// Mirror counts requests that were picked to be copied; nil when none ever was.
+	Mirror *MirrorCounts `json:"mirror,omitempty"`
 	// Connections are open from clients, Refused were turned away by a limit.
 	Connections int   `json:"connections"`
 	Refused     int64 `json:"refused,omitempty"`
@@ -68,6 +70,8 @@ type BackendStatus struct {
 	Healthy  bool     `json:"healthy"`
 	InFlight InFlight `json:"in_flight"`
 	Counters Counters `json:"counters"`
+	// Mirrored counts copies of other backends' requests that it was sent. They are in none of the Counters.
+	Mirrored int64 `json:"mirrored,omitempty"`
 }
 
 // Counters count the requests that ended on a backend. Each is counted once: Requests is the sum of Classes, Failures and ClientGone.

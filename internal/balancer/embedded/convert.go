@@ -22,6 +22,14 @@ func convert(s proxy.Snapshot) balancer.Snapshot {
 	return out
 }
 
+func convertRecord(r proxy.MirrorRecord) balancer.MirrorRecord {
+	return balancer.MirrorRecord{
+		Method: r.Method, Path: r.Path, RequestID: r.RequestID, Stable: r.Stable, Second: r.Second,
+		Primary: balancer.MirrorAnswer(r.Primary), Candidate: balancer.MirrorAnswer(r.Candidate), Secondary: balancer.MirrorAnswer(r.Secondary),
+		Raced: r.Raced, Lost: r.Lost,
+	}
+}
+
 func convertBackend(b proxy.BackendStatus) balancer.BackendStatus {
 	return balancer.BackendStatus{
 		Backend:  balancer.Backend{ID: b.ID, Server: b.Server, Release: b.Release, Address: b.Address},

@@ -42,8 +42,9 @@ type Driver struct {
 }
 
 var (
-	_ balancer.Driver = (*Driver)(nil)
-	_ balancer.Finder = (*Driver)(nil)
+	_ balancer.Driver   = (*Driver)(nil)
+	_ balancer.Finder   = (*Driver)(nil)
+	_ balancer.Mirrorer = (*Driver)(nil)
 )
 
 // startWithin is the default of Config.StartWithin; startPoll is the pause between two looks at a proxy that is coming up.
@@ -72,7 +73,7 @@ func New(config Config) (*Driver, error) {
 // Capabilities implements balancer.Driver. Sticky users are not kept on a draining backend: they move at once, by load, and keep their
 // sessions, which the application shares.
 func (d *Driver) Capabilities() balancer.Capabilities {
-	return balancer.Capabilities{CountsInFlight: true, LiveChange: true, Holds: true, Weighs: true, ClosesLong: true}
+	return balancer.Capabilities{CountsInFlight: true, LiveChange: true, Holds: true, Weighs: true, Mirrors: true, ClosesLong: true}
 }
 
 // Address gives where the proxy listens for this service, with the real port.
@@ -192,6 +193,13 @@ func (d *Driver) Find(ctx context.Context, id segue.InstanceID) (status balancer
 		return balancer.BackendStatus{}, err
 	}
 	return balancer.FindIn(snapshot, id)
+}
+
+// Mirror implements balancer.Mirrorer. KindUnsupported when the proxy was started by an older version.
+func (d *Driver) Mirror(ctx context.Context, m balancer.Mirror, sink func(balancer.MirrorRecord)) error {
+	return d.do(ctx, func() error {
+		return d.client.Mirror(ctx, d.service, proxy.Mirror(m), func(r proxy.MirrorRecord) { sink(convertRecord(r)) })
+	})
 }
 
 func (d *Driver) snapshot(ctx context.Context) (snap proxy.Snapshot, err error) {

@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"io"
+	"log/slog"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
+	"github.com/segue-deploy/segue/internal/controller"
+	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/evidence"
+	"github.com/segue-deploy/segue/internal/judge/limits"
+	"github.com/segue-deploy/segue/internal/judge/logs"
+	"github.com/segue-deploy/segue/internal/judge/responses"
+	"github.com/segue-deploy/segue/internal/lookout"
+	"github.com/segue-deploy/segue/internal/workload"
+)
+
+// judgesOf makes the judges of one rollout: plain limits, and those that weigh evidence within one budget of false alarms.
+func judgesOf(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
+	all := []judge.Judge{limits.New(settings.Limits)}
+	judging := settings.Judging
+	if judging.Budget <= 0 {
+		return all
+	}
+	share := evidence.DefaultBudget(judging.Budget)
+	caveats := caveatsOf(settings)
+	if judging.Logs {
+		config := logs.Config{Alpha: share.Logs, Caveats: caveats}
+		for _, text := range judging.Expected {
+			config.Expected = append(config.Expected, logs.Expectation{Match: text})
+		}
+		all = append(all, logs.New(config))
+	}
+	if judging.Mirror != nil {
+		all = append(all, responses.New(share.Responses))
+	}
+	return []judge.Judge{&panel{judges: all, caveats: caveats}}
+}
+
+func caveatsOf(settings segue.Service) []logs.Caveat {
+	caveats := make([]logs.Caveat, 0, len(settings.Judging.Caveats))
+	for _, c := range settings.Judging.Caveats {
+		caveats = append(caveats, logs.Caveat{
+			ID: c.ID, Fingerprint: c.Fingerprint, Match: c.Match, Service: settings.Name, Scope: c.Scope, Owner: c.Owner, Reason: c.Reason,
+			Ceiling: c.Ceiling, Expires: c.Expires, Rate: c.Rate, Share: c.Share,
+		})
+	}
+	return caveats
+}
+
+// panel is judges who sit together: what the team knows of already excuses findings of all.
+type panel struct {
+	judges  []judge.Judge
+	caveats []logs.Caveat
+}
+
+// Name implements judge.Judge.
+func (p *panel) Name() string { return "panel" }
+
+// Weigh implements judge.Judge.
+func (p *panel) Weigh(window judge.Evidence) []segue.Finding {
+	var findings []segue.Finding
+	for _, j := range p.judges {
+		findings = append(findings, j.Weigh(window)...)
+	}
+	logs.Excuse(p.caveats, window.Service, window.Until, findings)
+	return findings
+}
+
+// newLookout watches what the judges of a service go by.
+func newLookout(logger *slog.Logger) func(segue.Service, workload.Driver) *lookout.Lookout {
+	return func(settings segue.Service, driver workload.Driver) *lookout.Lookout {
+		options := lookout.Options{Logger: logger}
+		if settings.Judging.Budget > 0 && settings.Judging.Logs {
+			options.Logs = func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error) {
+				return driver.Logs(ctx, id, tail, true)
+			}
+		}
+		return lookout.New(options)
+	}
+}
+
+// comparing counts what differs in the answers to mirrored requests.
+type comparing struct{ tally *responses.Tally }
+
+func newAnswers(segue.Service) controller.Answers { return comparing{tally: responses.NewTally()} }
+
+// Record implements controller.Answers.
+func (a comparing) Record(r balancer.MirrorRecord) {
+	a.tally.Add(responses.Triple{
+		Method: r.Method, Path: r.Path, Primary: answerOf(r.Primary), Candidate: answerOf(r.Candidate),
+		Secondaries: []responses.Answer{answerOf(r.Secondary)}, Raced: r.Raced,
+	})
+}
+
+// Take implements controller.Answers.
+func (a comparing) Take() []judge.AnswerCount { return a.tally.Window() }
+
+func answerOf(a balancer.MirrorAnswer) responses.Answer {
+	return responses.Answer{Status: a.Status, Header: a.Header, Body: a.Body, Truncated: a.Truncated, Took: a.Took, Failure: a.Failure, At: a.At}
+}

@@ -1,0 +1,132 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/balancer"
+	"github.com/segue-deploy/segue/internal/judge"
+)
+
+// Answers counts what differs in answers to the same requests.
+type Answers interface {
+	// Record takes one request with its answers.
+	Record(record balancer.MirrorRecord)
+	// Take gives what was counted since the last call.
+	Take() []judge.AnswerCount
+}
+
+// mirroring is the copying of requests of one rollout. The zero value copies nothing.
+type mirroring struct {
+	mu      sync.Mutex
+	answers Answers
+	target  segue.InstanceID
+	stop    context.CancelFunc
+	ended   chan struct{}
+}
+
+// take gives the answers that were compared since the last call.
+func (m *mirroring) take() []judge.AnswerCount {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.answers == nil {
+		return nil
+	}
+	return m.answers.Take()
+}
+
+// on says whether requests are copied.
+func (m *mirroring) on() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stop != nil
+}
+
+// off ends it, and returns when no request is copied any more.
+func (m *mirroring) off() {
+	m.mu.Lock()
+	stop, ended := m.stop, m.ended
+	m.stop, m.target = nil, ""
+	m.mu.Unlock()
+	if stop != nil {
+		stop()
+		<-ended
+	}
+}
+
+// mirrorRetry is between two tries to have requests copied.
+const mirrorRetry = time.Second
+
+// mirror carries out a mirror step: On begins to copy requests to an instance that has no traffic of its own, and goes on until it is switched off or
+// the rollout is over.
+func (c *Controller) mirror(ctx context.Context, job job, m *monitor) (*segue.Outcome, error) {
+	if m == nil {
+		return nil, segue.Errorf(segue.KindUnavailable, "mirror: the service's drivers cannot be opened").WithHint("see the controller's log")
+	}
+	if !job.step.On {
+		m.mirror.off()
+		return &segue.Outcome{}, nil
+	}
+	return &segue.Outcome{}, c.startMirror(ctx, m, job)
+}
+
+func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) error {
+	driver, err := balancer.MirrorOf(job.service.balancer)
+	if err != nil {
+		return err
+	}
+	address := job.address()
+	if address == "" {
+		return segue.Errorf(segue.KindNotFound, "mirror to %s: no address is known of %s", job.step.Server, job.step.Instance)
+	}
+	if err := job.service.balancer.Add(ctx, backendOf(job.step.Instance, job.step.Server, job.step.Release, address)); err != nil {
+		return fmt.Errorf("add backend %s: %w", job.step.Server, err)
+	}
+	config := m.settings.Judging.Mirror
+	if config == nil {
+		config = &segue.Mirror{Share: 1}
+	}
+	fleet, _, err := c.judged(ctx, m.id)
+	if err != nil {
+		return err
+	}
+	ask := balancer.Mirror{Candidate: job.step.Instance, Share: config.Share, Paths: config.Paths}
+	for _, slot := range fleet.Slots {
+		if slot.Instance.Release == m.stable && slot.Rotation == segue.RotationIn && slot.Instance.ID != "" {
+			ask.Stable = append(ask.Stable, slot.Instance.ID)
+		}
+	}
+	m.mirror.mu.Lock()
+	defer m.mirror.mu.Unlock()
+	if m.mirror.stop != nil && m.mirror.target == job.step.Instance {
+		return nil
+	}
+	if m.mirror.answers == nil && c.options.Answers != nil {
+		m.mirror.answers = c.options.Answers(m.settings)
+	}
+	sink := func(balancer.MirrorRecord) {}
+	if m.mirror.answers != nil {
+		sink = m.mirror.answers.Record
+	}
+	// Not the step's context: what is copied goes on after it.
+	copying, stop := context.WithCancel(m.life)
+	ended := make(chan struct{})
+	m.mirror.stop, m.mirror.target, m.mirror.ended = stop, job.step.Instance, ended
+	c.running.Go(func() {
+		defer close(ended)
+		for copying.Err() == nil {
+			err := driver.Mirror(copying, ask, sink)
+			if copying.Err() != nil {
+				return
+			}
+			m.log.WarnContext(copying, "copy requests", "error", err)
+			if wait(copying, mirrorRetry) != nil {
+				return
+			}
+		}
+	})
+	return nil
+}

@@ -1,0 +1,176 @@
+package logs_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge/logs"
+)
+
+func TestReadCaveats(t *testing.T) {
+	t.Parallel()
+	got, err := logs.ReadCaveats(strings.NewReader(`# known
+caveats:
+  - id: late-payments
+    match: "payment provider answered late"
+    service: web
+    scope: v2.*
+    owner: payments
+    reason: their maintenance
+    expires: 2026-12-31
+    ceiling: 3
+    rate: 0.5
+  - {id: b, fingerprint: 00000000000003e8, owner: ops, reason: old, expires: 2026-01-02T03:04:05Z, share: 0.01}
+`), "caveats.yaml")
+	want := []logs.Caveat{
+		{
+			ID: "late-payments", Match: "payment provider answered late", Service: "web", Scope: "v2.*", Owner: "payments", Reason: "their maintenance",
+			Expires: time.Date(2026, 12, 31, 0, 0, 0, 0, time.UTC), Ceiling: 3, Rate: 0.5,
+		},
+		{ID: "b", Fingerprint: "00000000000003e8", Owner: "ops", Reason: "old", Expires: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Share: 0.01},
+	}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+	for _, empty := range []string{"", "# nothing\n", "caveats:\n", "caveats: []\n"} {
+		if got, err := logs.ReadCaveats(strings.NewReader(empty), "x"); len(got) > 0 || err != nil {
+			t.Errorf("%q: %v, %v", empty, got, err)
+		}
+	}
+}
+
+func TestReadCaveatsReportsAllFaults(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ in, want string }{
+		{`caveats:
+  - id: a
+    matches: x
+    owner: o
+    reason: ""
+    expires: soon
+    rate: -1
+    share: many
+  - id: a
+    id: b
+    match: [x]
+    owner: o
+    reason: r
+    expires: 2026-01-01
+    scope: "["
+extra: 1
+`, `c.yaml:2:5: a caveat needs a "fingerprint" or a "match" to say what it is about
+c.yaml:3:5: unknown key "matches"; known: id, fingerprint, match, service, scope, owner, reason, ceiling, expires, rate, share
+c.yaml:5:13: reason: it is empty
+c.yaml:6:14: expires: "soon" is no date: write it like 2026-12-31
+c.yaml:7:11: rate: "-1" is no number greater than 0
+c.yaml:8:12: share: "many" is no number greater than 0
+c.yaml:8:12: "rate" and "share" exclude each other
+c.yaml:9:9: the id "a" is in line 2 already
+c.yaml:10:5: the key "id" is here twice
+c.yaml:11:12: "match" must have a single value
+c.yaml:15:12: scope: syntax error in pattern
+c.yaml:16:1: unknown key "extra"; known: caveats`},
+		{"- a\n", `c.yaml:1:1: write a mapping with the list "caveats"`},
+		{"caveats: {}\n", `c.yaml:1:10: caveats must be a list`},
+		{"caveats: [1]\n", `c.yaml:1:11: a caveat must be a mapping with the keys id, fingerprint, match, service, scope, owner, reason, ceiling, expires, rate, share`},
+	} {
+		_, err := logs.ReadCaveats(strings.NewReader(test.in), "c.yaml")
+		var faults logs.FaultsError
+		if !errors.As(err, &faults) || segue.KindOf(err) != segue.KindInvalid {
+			t.Fatalf("%q: %v", test.in, err)
+		}
+		if diff := cmp.Diff(test.want, err.Error()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	for _, broken := range []string{"caveats: [", "\tcaveats:", "a: &x [*x]", "caveats:\n- &a {id: *a}", "---\na: 1\n---\nb: 1", "\x00", "? {}\n: x"} {
+		if _, err := logs.ReadCaveats(strings.NewReader(broken), "c.yaml"); err == nil || segue.KindOf(err) != segue.KindInvalid {
+			t.Errorf("%q: %v", broken, err)
+		}
+	}
+}
+
+func TestFormatCaveat(t *testing.T) {
+	t.Parallel()
+	added := logs.Caveat{ID: "n", Match: "a: <*> # \"b\"", Owner: "o", Reason: "r", Expires: noon.Truncate(24 * time.Hour), Rate: 0.25}
+	item := "- id: \"n\"\n  match: \"a: <*> # \\\"b\\\"\"\n  owner: \"o\"\n  reason: \"r\"\n  expires: 2026-01-02\n  rate: 0.25\n"
+	indented := "  " + strings.ReplaceAll(strings.TrimSuffix(item, "\n"), "\n", "\n  ") + "\n"
+	for _, test := range []struct{ in, want string }{
+		{"", "caveats:\n" + indented},
+		{"# ours\n", "# ours\ncaveats:\n" + indented},
+		{"caveats: # all\n- {id: a, match: x, owner: o, reason: r, expires: 2026-01-01} # keep", "caveats: # all\n- {id: a, match: x, owner: o, reason: r, expires: 2026-01-01} # keep\n" + item},
+	} {
+		got, err := logs.FormatCaveat([]byte(test.in), added)
+		if diff := cmp.Diff(test.want, string(got)); err != nil || diff != "" {
+			t.Errorf("%v %s", err, diff)
+		}
+	}
+	for _, refused := range []string{
+		"caveats: []\n", "caveats: [{id: a, match: x, owner: o, reason: r, expires: 2026-01-01}]\n", "a: 1\n",
+		"caveats:\n- {id: n, match: x, owner: o, reason: r, expires: 2026-01-01}\n",
+	} {
+		if got, err := logs.FormatCaveat([]byte(refused), added); err == nil || segue.KindOf(err) != segue.KindInvalid {
+			t.Errorf("%q: %s, %v", refused, got, err)
+		}
+	}
+}
+
+// What FormatCaveat writes, ReadCaveats reads.
+func TestFormatCaveatRoundTrip(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[^ ]\PC{0,20}`)
+		var file []byte
+		var want []logs.Caveat
+		for i := range rapid.IntRange(1, 4).Draw(t, "caveats") {
+			c := logs.Caveat{
+				ID: strings.Repeat("i", i+1), Match: text.Draw(t, "match"), Owner: text.Draw(t, "owner"), Reason: text.Draw(t, "reason"),
+				Expires: noon.Add(time.Duration(rapid.IntRange(0, 1e6).Draw(t, "expires")) * time.Second), Rate: rapid.Float64Range(0.001, 1e6).Draw(t, "rate"),
+			}
+			if strings.TrimSpace(c.Match) == "" || strings.TrimSpace(c.Owner) == "" || strings.TrimSpace(c.Reason) == "" {
+				t.Skip()
+			}
+			var err error
+			if file, err = logs.FormatCaveat(file, c); err != nil {
+				t.Fatal(err)
+			}
+			want = append(want, c)
+		}
+		got, err := logs.ReadCaveats(strings.NewReader(string(file)), "x")
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Fatalf("%v\n%s\n%s", err, file, diff)
+		}
+	})
+}
+
+func TestExcuse(t *testing.T) {
+	t.Parallel()
+	caveats := []logs.Caveat{{ID: "c", Fingerprint: "GET /a $.total", Reason: "rounding", Share: 0.01, Expires: noon.Add(time.Hour)}}
+	finding := func(value float64) []segue.Finding {
+		return []segue.Finding{{Judge: "answers", Ruling: segue.RulingFail, Release: "v2", Fingerprint: "GET /a $.total", Value: value, Text: "differs"}}
+	}
+	for _, test := range []struct {
+		name  string
+		value float64
+		at    time.Time
+		want  segue.Ruling
+		id    string
+	}{
+		{"usual", 0.01, noon, segue.RulingReport, "c"},
+		{"at the ceiling", 0.05, noon, segue.RulingReport, "c"},
+		{"beyond", 0.06, noon, segue.RulingFail, "c"},
+		{"expired", 0.01, noon.Add(time.Hour), segue.RulingFail, ""},
+	} {
+		findings := finding(test.value)
+		logs.Excuse(caveats, "web", test.at, findings)
+		if findings[0].Ruling != test.want || findings[0].Caveat != test.id {
+			t.Errorf("%s: %+v", test.name, findings[0])
+		}
+	}
+}

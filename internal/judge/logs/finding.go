@@ -1,0 +1,262 @@
+package logs
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge/evidence"
+)
+
+const (
+	// mostFindings is how many are given, the worst of them.
+	mostFindings = 50
+	// noteAt is the evidence at which a new line is reported that fails nothing.
+	noteAt = 100
+	// vanished is the share of what was expected below which a line is gone rather than rarer.
+	vanished = 0.1
+	// burst is how many slots a minute have a new warning that fails a candidate, burstRatio how many times as often a known one comes.
+	burst      = 3
+	burstRatio = 5
+	// soon is how long a caveat has to match before it is missed.
+	soon = 10 * time.Minute
+	// mostE is the largest e-value that is told: JSON knows no infinity.
+	mostE = 1e300
+)
+
+// findings gives what can be said now, the worst first, and one finding for all of it.
+func (j *Judge) findings(l *look) []segue.Finding {
+	rejected := map[string]bool{}
+	for _, book := range []*evidence.Book{j.graves, j.births, j.notes} {
+		for _, id := range book.Rejected() {
+			rejected[id] = true
+		}
+	}
+	var findings []segue.Finding
+	for _, line := range j.order {
+		if f, ok := j.more(l, line, rejected[line.ID]); ok {
+			findings = append(findings, f)
+		}
+		if f, ok := j.less(l, line, rejected); ok {
+			findings = append(findings, f)
+		}
+	}
+	findings = append(findings, j.atStart(l)...)
+	findings = append(findings, j.caveats(l)...)
+	slices.SortStableFunc(findings, func(a, b segue.Finding) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.Evidence/max(b.Threshold, 1), a.Evidence/max(a.Threshold, 1)), cmp.Compare(a.Fingerprint, b.Fingerprint))
+	})
+	summary := j.summary(l, findings)
+	if more := len(findings) - (mostFindings - 1); more > 0 {
+		findings = findings[:mostFindings-1]
+		summary.Text += fmt.Sprintf("; %d more findings are not shown", more)
+	}
+	at := 0
+	for at < len(findings) && rank(findings[at]) < rank(summary) {
+		at++
+	}
+	return slices.Insert(findings, at, summary)
+}
+
+func rank(f segue.Finding) int {
+	switch f.Ruling {
+	case segue.RulingFail:
+		return 0
+	case segue.RulingHold:
+		return 1
+	case segue.RulingInconclusive:
+		return 2
+	case segue.RulingPass:
+		return 3
+	default:
+		return 4
+	}
+}
+
+// more is the finding of a line that the candidate says more often.
+func (j *Judge) more(l *look, line *line, rejected bool) (f segue.Finding, ok bool) {
+	if line.first.IsZero() {
+		return f, false
+	}
+	logE, held := line.logMore, false
+	book, _ := j.books(line)
+	if line.bad() {
+		held = logE >= math.Log(holdAt)
+		if line.volume != nil && line.volume.LogE() >= math.Log(book.Threshold(line.ID)) {
+			held, logE = true, max(logE, line.volume.LogE())
+		}
+	}
+	noted := !line.known() && logE >= math.Log(noteAt)
+	if !rejected && !held && !noted {
+		return f, false
+	}
+	f = j.finding(l, line, logE)
+	f.Threshold = min(mostE, book.Threshold(line.ID))
+	f.Ruling = segue.RulingReport
+	switch {
+	case rejected && (line.bad() || line.Severity == "warn" && bursts(f)):
+		f.Ruling = segue.RulingFail
+	case held:
+		f.Ruling, f.Left = segue.RulingHold, left(line.logMore, math.Log(f.Threshold), l.Until.Sub(line.first))
+	}
+	what := "is new"
+	if f.BaselineSamples > 0 || line.known() {
+		what = fmt.Sprintf("comes %s as often", times(f.Value, f.Baseline))
+	}
+	f.Text = fmt.Sprintf("%s %s on %s: %.3g a minute and server, %.3g on %s: %s", j.kind(line), what, l.Candidate, f.Value, f.Baseline, stable(l), line.Text)
+	if !line.bad() && j.expected(line) {
+		f.Ruling = segue.RulingReport
+		f.Text += " (the release is known to bring it)"
+	}
+	return f, true
+}
+
+// bursts tells whether a warning comes so often that it counts as an error.
+func bursts(f segue.Finding) bool {
+	return f.Baseline == 0 && f.Value >= burst || f.Baseline > 0 && f.Low >= burstRatio
+}
+
+// less is the finding of a line that the candidate says less often.
+func (j *Judge) less(l *look, line *line, rejected map[string]bool) (f segue.Finding, ok bool) {
+	if !rejected["-"+line.ID] {
+		return f, false
+	}
+	f = j.finding(l, line, line.logLess)
+	_, book := j.books(line)
+	f.Threshold = min(mostE, book.Threshold("-"+line.ID))
+	f.Ruling, f.Low, f.High, f.Left = segue.RulingReport, 0, 0, 0
+	gone := f.Value <= vanished*f.Baseline
+	if line.beat != nil {
+		// Blocks tell at once, where the rate since the beginning would lag.
+		gone = gone || line.beat.empty.logE() >= math.Log(f.Threshold)
+	}
+	heir := j.heir(line)
+	switch {
+	case !gone:
+		f.Text = fmt.Sprintf("%s comes less often on %s: %.3g a minute and server, %.3g on %s: %s", j.kind(line), l.Candidate, f.Value, f.Baseline, stable(l), line.Text)
+	case line.bad():
+		f.Text = fmt.Sprintf("fixed? %s does not come on %s: %s", j.kind(line), l.Candidate, line.Text)
+	case j.expected(line):
+		f.Text = fmt.Sprintf("%s does not come on %s, as expected: %s", j.kind(line), l.Candidate, line.Text)
+	case heir != nil:
+		f.Text = fmt.Sprintf("%s does not come on %s; it may read now: %s; it was: %s", j.kind(line), l.Candidate, heir.Text, line.Text)
+	case line.beat != nil:
+		f.Ruling = segue.RulingFail
+		f.Text = fmt.Sprintf("%s came every %s at least, and is gone on %s: %s", j.kind(line), line.beat.block, l.Candidate, line.Text)
+	default:
+		f.Text = fmt.Sprintf("%s does not come on %s: %s", j.kind(line), l.Candidate, line.Text)
+	}
+	return f, true
+}
+
+// heir is a new line of the candidate that a vanished one may have become by a change of wording: it has at least half of the words.
+func (j *Judge) heir(old *line) *line {
+	for _, l := range j.order {
+		if l == old || l.known() || l.first.IsZero() || l.units(others) > 0 || l.Severity != old.Severity || l.units(candidate) <= l.starting {
+			continue
+		}
+		if alike(old.Text, l.Text) {
+			return l
+		}
+	}
+	return nil
+}
+
+// alike tells whether two templates have half of their words in common.
+func alike(a, b string) bool {
+	words, common, n := map[string]bool{}, 0, 0
+	for word := range strings.FieldsSeq(strings.ToLower(a)) {
+		if word != "<*>" {
+			words[word] = true
+		}
+	}
+	for word := range strings.FieldsSeq(strings.ToLower(b)) {
+		if word != "<*>" {
+			n++
+			if words[word] {
+				common++
+			}
+		}
+	}
+	return n > 0 && 2*common >= max(n, len(words))
+}
+
+// finding fills in what all findings about a line have.
+func (j *Judge) finding(l *look, line *line, logE float64) segue.Finding {
+	f := segue.Finding{
+		Judge: j.Name(), Release: l.Candidate, Unit: "per minute", ErrorRate: j.config.Alpha, At: line.first,
+		Fingerprint: line.ID, Severity: line.Severity, Sample: line.Sample, Evidence: min(mostE, math.Exp(logE)),
+		Samples: line.units(candidate), BaselineSamples: line.units(others), Counts: map[segue.ServerName]int64{},
+	}
+	for _, side := range []int{others, candidate} {
+		maps.Copy(f.Counts, line.counts[side])
+	}
+	if len(line.counts[candidate]) == 1 {
+		for name := range line.counts[candidate] {
+			f.Server = name
+		}
+	}
+	f.Value = quotient(float64(f.Samples), j.exposure[candidate]/60)
+	f.Baseline = quotient(float64(f.BaselineSamples), j.exposure[others]/60)
+	f.Limit = margin * f.Baseline
+	if line.caveat != nil {
+		f.Caveat = line.caveat.ID
+		f.Limit = line.caveat.ceiling() * max(line.caveat.Rate, f.Baseline)
+	}
+	p := evidence.NewProcess(evidence.Options{})
+	p.Add(evidence.Split{
+		Candidate: float64(f.Samples), Others: float64(f.BaselineSamples), CandidateExposure: j.exposure[candidate], OthersExposure: j.exposure[others],
+	})
+	if f.Low, f.High = p.Interval(j.config.Alpha); math.IsInf(f.High, 0) {
+		f.High = 0
+	}
+	return f
+}
+
+func (j *Judge) expected(line *line) bool {
+	return slices.ContainsFunc(j.config.Expected, func(e Expectation) bool { return e.names(line.ID, line.Text) })
+}
+
+// kind names a line's severity for people.
+func (j *Judge) kind(line *line) string {
+	switch {
+	case line.Trace:
+		return "a stack trace"
+	case line.Severity == "" || line.Severity == "unknown":
+		return "a line"
+	}
+	return strings.ToUpper(line.Severity)
+}
+
+// times says how many times value is of baseline.
+func times(value, baseline float64) string {
+	if baseline == 0 {
+		return "many times"
+	}
+	return fmt.Sprintf("%.3g times", value/baseline)
+}
+
+func stable(l *look) string {
+	if l.Stable == "" {
+		return "stable"
+	}
+	return string(l.Stable)
+}
+
+// left forecasts how much longer evidence takes to reach a threshold, if it goes on to grow as it did; 0 when it does not.
+func left(logE, threshold float64, took time.Duration) time.Duration {
+	if logE <= 0 || took <= 0 || logE >= threshold || math.IsInf(threshold, 0) {
+		return 0
+	}
+	const most = 30 * 24 * time.Hour
+	more := (threshold - logE) / logE * took.Seconds()
+	if more > most.Seconds() {
+		return 0
+	}
+	return time.Duration(more * float64(time.Second)).Round(time.Second)
+}
