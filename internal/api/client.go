@@ -107,6 +107,21 @@ func (c *Client) Receipt(ctx context.Context, id segue.RolloutID) (json.RawMessa
 	return reply.Receipt, err
 }
 
+// Compare says what the judges say by now.
+func (c *Client) Compare(ctx context.Context) (reply []operator.Comparison, err error) {
+	return reply, c.call(ctx, http.MethodGet, "/v1/compare", nil, &reply)
+}
+
+// Replay judges a rollout again.
+func (c *Client) Replay(ctx context.Context, id segue.RolloutID) (reply operator.Replay, err error) {
+	return reply, c.call(ctx, http.MethodGet, "/v1/rollouts/"+id.String()+"/replay", nil, &reply)
+}
+
+// LogDiff says what the releases of a rollout logged.
+func (c *Client) LogDiff(ctx context.Context, id segue.RolloutID) (reply []operator.LogDifference, err error) {
+	return reply, c.call(ctx, http.MethodGet, "/v1/rollouts/"+id.String()+"/logs", nil, &reply)
+}
+
 // Logs streams an instance's output.
 func (c *Client) Logs(ctx context.Context, server segue.ServerName, tail int, follow bool) (io.ReadCloser, error) {
 	path := fmt.Sprintf("/v1/servers/%s/logs?tail=%d&follow=%t", url.PathEscape(string(server)), tail, follow)

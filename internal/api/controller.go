@@ -36,6 +36,11 @@ type Controller interface {
 	History(ctx context.Context, limit int) ([]HistoryEntry, error)
 	// Receipt gives a rollout's stored receipt, or a partial one of a rollout that is open; 0 means the latest.
 	Receipt(ctx context.Context, id segue.RolloutID) (json.RawMessage, error)
+	// Compare says what the judges of every service say by now.
+	Compare(ctx context.Context) ([]operator.Comparison, error)
+	// Replay judges a rollout again from what was stored of it; LogDiff says what its releases logged. 0 means the latest.
+	Replay(ctx context.Context, id segue.RolloutID) (operator.Replay, error)
+	LogDiff(ctx context.Context, id segue.RolloutID) ([]operator.LogDifference, error)
 	// Logs streams the output of the instance on a server.
 	Logs(ctx context.Context, server segue.ServerName, tail int, follow bool) (io.ReadCloser, error)
 	// Watch gives the journal's entries from an index on, live, until ctx is done.

@@ -141,6 +141,7 @@ func (s *Server) register() {
 	) ([]HistoryEntry, error) {
 		return c.History(ctx, in.Limit)
 	})
+	s.registerJudges()
 	s.registerDatabases()
 	s.registerLogs()
 	s.registerEvents()
@@ -154,6 +155,19 @@ func (s *Server) registerDatabases() {
 	post(s, "/v1/databases/check", "checkDatabases", "Say what a release does to its databases, and what works with what", c.CheckDatabases)
 	post(s, "/v1/databases/prepare", "prepareDatabases", "Begin the long work that a release will need", c.Prepare)
 	post(s, "/v1/databases/order", "orderDatabase", "Give an order to the work on a database", c.OrderDatabase)
+}
+
+func (s *Server) registerJudges() {
+	c := s.controller
+	get(s, "/v1/compare", "compare", "What the judges of every service say by now", func(ctx context.Context, _ *none) ([]operator.Comparison, error) {
+		return c.Compare(ctx)
+	})
+	get(s, "/v1/rollouts/{id}/replay", "replay", "A rollout judged again from what was stored of it", func(ctx context.Context, in *idPath) (operator.Replay, error) {
+		return c.Replay(ctx, segue.RolloutID(in.ID))
+	})
+	get(s, "/v1/rollouts/{id}/logs", "logDiff", "What the releases of a rollout logged, side by side", func(ctx context.Context, in *idPath) ([]operator.LogDifference, error) {
+		return c.LogDiff(ctx, segue.RolloutID(in.ID))
+	})
 }
 
 func (s *Server) registerLogs() {

@@ -63,6 +63,18 @@ func (c *canned) Receipt(context.Context, segue.RolloutID) (json.RawMessage, err
 	return json.RawMessage(`{"a":1}`), c.err
 }
 
+func (c *canned) Compare(context.Context) ([]operator.Comparison, error) {
+	return []operator.Comparison{{Service: "web", Rollout: 7, Windows: 12}}, c.err
+}
+
+func (c *canned) Replay(_ context.Context, id segue.RolloutID) (operator.Replay, error) {
+	return operator.Replay{Rollout: id, Windows: 12, Same: true}, c.err
+}
+
+func (c *canned) LogDiff(context.Context, segue.RolloutID) ([]operator.LogDifference, error) {
+	return []operator.LogDifference{{Template: "0123456789abcdef", Text: "cart <*> lost", Kind: "new", Candidate: 3}}, c.err
+}
+
 func (c *canned) Logs(context.Context, segue.ServerName, int, bool) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader("line one\nline two\n")), c.err
 }

@@ -15,17 +15,27 @@ import (
 
 func newLogs(s *session) *cobra.Command {
 	var tail int
-	var follow bool
+	var follow, diff bool
 	c := &cobra.Command{
 		Use:   "logs SERVER",
-		Short: "Print the output of what runs on a server",
+		Short: "Print the output of what runs on a server, or what the releases of a rollout wrote",
 		Long: `Logs prints the last lines of what the instance on a server has written, and with --follow what it goes on to write. With
---json each line is an object of its own.`,
+--json each line is an object of its own.
+
+With --diff it takes the number of a rollout, or none for the latest, and shows which kinds of lines the candidate wrote that stable did
+not, or more often, or no more.`,
 		Example: `  segue logs web-1
-  segue logs web-1 -F --tail 10`,
-		Args:              needs(1, 1, "one server"),
+  segue logs web-1 -F --tail 10
+  segue logs --diff`,
+		Args:              needs(0, 1, "one server"),
 		ValidArgsFunction: s.completeServers,
 		RunE: func(c *cobra.Command, args []string) error {
+			if diff {
+				return s.logDiff(c, args)
+			}
+			if len(args) == 0 {
+				return usage(c, "give one server")
+			}
 			if tail < 0 || tail > 100000 {
 				return usage(c, "--tail %d: give 0 to 100,000 lines", tail)
 			}
@@ -51,6 +61,9 @@ func newLogs(s *session) *cobra.Command {
 	}
 	c.Flags().IntVarP(&tail, "tail", "n", 100, "begin with so `many` lines of what there is")
 	c.Flags().BoolVarP(&follow, "follow", "F", false, "go on with what is written from now on")
+	c.Flags().BoolVar(&diff, "diff", false, "compare what the releases of a rollout wrote")
+	c.MarkFlagsMutuallyExclusive("diff", "follow")
+	c.MarkFlagsMutuallyExclusive("diff", "tail")
 	return c
 }
 
@@ -107,4 +120,61 @@ func (s *session) untilInterrupt(ctx context.Context) (context.Context, func()) 
 		<-done
 		release()
 	}
+}
+
+// logDiff shows what the releases of a rollout wrote, side by side.
+func (s *session) logDiff(c *cobra.Command, args []string) error {
+	id, err := rolloutArgument(c, args)
+	if err != nil {
+		return err
+	}
+	controller, done, err := s.connect(c.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	rows, err := controller.LogDiff(c.Context(), id)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.writeJSON(rows)
+	}
+	paint := s.paint()
+	t := &table{head: []string{"", "candidate", "stable", "severity", "line"}, right: map[int]bool{1: true, 2: true}}
+	same := 0
+	for _, row := range rows {
+		if row.Kind == "same" {
+			same++
+			continue
+		}
+		text := row.Sample
+		if text == "" {
+			text = row.Text
+		}
+		t.row(paintKind(paint, row.Kind), perMinute(row.CandidateRate), perMinute(row.StableRate), row.Severity, clip(printable(text), 120))
+	}
+	if len(t.rows) > 0 {
+		for _, line := range t.lines(paint) {
+			s.print("%s", line)
+		}
+	}
+	s.say(plural(same, "kind of line") + " written by both as often, within a factor of two. Rates are per server and minute, a burst within 10 s counts once")
+	return nil
+}
+
+func paintKind(paint palette, kind string) string {
+	switch kind {
+	case "new", "more":
+		return paint.ruling(segue.RulingHold, kind)
+	default:
+		return paint.faint(kind)
+	}
+}
+
+func perMinute(rate float64) string {
+	if rate == 0 {
+		return "–"
+	}
+	return short(rate) + "/min"
 }

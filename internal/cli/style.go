@@ -71,8 +71,8 @@ func (p palette) ruling(ruling segue.Ruling, text string) string {
 		return p.good(text)
 	case segue.RulingFail:
 		return p.bad(text)
-	case segue.RulingInconclusive:
-		return p.warn(text)
+	case segue.RulingReport:
+		return p.faint(text)
 	default:
 		return p.warn(text)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/api"
 	"github.com/segue-deploy/segue/internal/receipt"
 )
 
@@ -23,13 +25,17 @@ type reasons struct {
 }
 
 func newWhy(s *session) *cobra.Command {
-	return &cobra.Command{
+	var replay bool
+	c := &cobra.Command{
 		Use:   "why [N]",
 		Short: "Say why a rollout went as it did: verdicts with their figures, and orders",
 		Long: `Why lists the verdicts of rollout N, or of the latest one: each finding with its value, baseline, limit and sample sizes,
-and the error rate it was taken at; then what operators ordered, and why.`,
+and the error rate it was taken at; then what operators ordered, and why.
+
+With --replay the judges are fed once more what they were fed then, and the verdict that comes out is held against the one in the journal.`,
 		Example: `  segue why
-  segue why 7 --json`,
+  segue why 7 --json
+  segue why 7 --replay`,
 		Args:              needs(0, 1, "the number of one rollout"),
 		ValidArgsFunction: s.completeRollouts,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -42,6 +48,9 @@ and the error rate it was taken at; then what operators ordered, and why.`,
 				return err
 			}
 			defer done()
+			if replay {
+				return s.replay(c.Context(), controller, id)
+			}
 			text, err := controller.Receipt(c.Context(), id)
 			if err != nil {
 				return err
@@ -63,6 +72,36 @@ and the error rate it was taken at; then what operators ordered, and why.`,
 			return nil
 		},
 	}
+	c.Flags().BoolVar(&replay, "replay", false, "judge again, from the stored evidence")
+	return c
+}
+
+// replay shows a verdict as it comes out of the stored evidence.
+func (s *session) replay(ctx context.Context, controller api.Controller, id segue.RolloutID) error {
+	r, err := controller.Replay(ctx, id)
+	if err != nil {
+		return err
+	}
+	if s.json {
+		return s.writeJSON(r)
+	}
+	paint := s.paint()
+	s.print("%s  %s", paint.strong("rollout "+r.Rollout.String()), paint.faint(fmt.Sprintf("%s of evidence, from %s to %s", plural(r.Windows, "look"), stamp(r.Since), stamp(r.Until))))
+	if r.Verdict != nil {
+		s.print("")
+		for _, line := range evidenceLines(*r.Verdict, paint) {
+			s.print("%s", line)
+		}
+	}
+	switch {
+	case r.Stored == nil:
+		s.say("The journal has no verdict to hold it against.")
+	case r.Same:
+		s.say("It is the verdict of then, figure by figure: " + rulingWord(r.Stored.Ruling) + ".")
+	default:
+		s.say("It is NOT the verdict of then, which was " + rulingWord(r.Stored.Ruling) + ": another version of Segue judged it.")
+	}
+	return nil
 }
 
 func whyLines(r receipt.Receipt, paint palette) []string {

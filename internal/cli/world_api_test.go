@@ -316,6 +316,48 @@ func (w *world) Receipt(_ context.Context, id segue.RolloutID) (json.RawMessage,
 	return json.Marshal(w.receipt(id))
 }
 
+func (w *world) Compare(context.Context) ([]operator.Comparison, error) {
+	done, err := w.call()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	verdict := segue.Combine(w.clock, []segue.Finding{
+		{
+			Judge: "logs", Ruling: segue.RulingHold, Server: "web-1", Release: "v2", Value: 12, Baseline: 0, Unit: "count", Samples: 12, Fingerprint: "8f14e45fceea167a", Severity: "error",
+			Sample: "ERROR payment of order 4711 declined: no route to host", Evidence: 41, Threshold: 330, Left: 90 * time.Second,
+			Counts: map[segue.ServerName]int64{"web-1": 12, "web-2": 0, "web-3": 0, "web-4": 0}, Text: "a line that no other server writes: payment of order <*> declined: <*>",
+		},
+		{Judge: "errors", Ruling: segue.RulingPass, Release: "v2", Value: 0.001, Baseline: 0.001, Limit: 0.01, Unit: "share", Samples: 4210, BaselineSamples: 12600, Evidence: 0.2, Threshold: 3000},
+	})
+	return []operator.Comparison{{
+		Service: "web", Rollout: 2, Stable: "v1", Candidate: "v2", Verdict: &verdict, Budget: 0.05, Windows: 61, Since: w.clock.Add(-time.Minute),
+		Placebo: operator.Placebo{Trials: 37, Since: w.clock.Add(-7 * time.Hour)},
+	}}, nil
+}
+
+func (w *world) Replay(_ context.Context, id segue.RolloutID) (operator.Replay, error) {
+	done, err := w.call()
+	if err != nil {
+		return operator.Replay{}, err
+	}
+	defer done()
+	verdict := segue.Combine(w.clock, []segue.Finding{{Judge: "logs", Ruling: segue.RulingFail, Server: "web-1", Text: "a line that no other server writes"}})
+	return operator.Replay{Rollout: cmp.Or(id, 1), Windows: 61, Since: w.clock.Add(-time.Minute), Until: w.clock, Verdict: &verdict, Stored: &verdict, Same: true}, nil
+}
+
+func (w *world) LogDiff(context.Context, segue.RolloutID) ([]operator.LogDifference, error) {
+	done, err := w.call()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return []operator.LogDifference{
+		{Template: "8f14e45fceea167a", Severity: "error", Text: "payment of order <*> declined: <*>", Sample: "ERROR payment of order 4711 declined: no route to host", Kind: "new", Candidate: 12, CandidateRate: 6},
+		{Template: "c9f0f895fb98ab91", Severity: "info", Text: "GET <*> <*> <*>", Sample: "GET / 200 12ms", Kind: "same", Candidate: 60, Stable: 180, CandidateRate: 60, StableRate: 60},
+	}, nil
+}
+
 func (w *world) Logs(_ context.Context, server segue.ServerName, _ int, _ bool) (io.ReadCloser, error) {
 	if server != "web-1" {
 		return nil, segue.Errorf(segue.KindNotFound, "no server %q", server).WithHint("`segue status` lists them")

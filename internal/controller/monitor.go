@@ -240,11 +240,7 @@ func (c *Controller) weigh(ctx context.Context, m *monitor) (segue.Verdict, bool
 		return segue.Verdict{}, false
 	}
 	c.keep(ctx, m, evidence)
-	var findings []segue.Finding
-	for _, j := range m.judges {
-		findings = append(findings, j.Weigh(evidence)...)
-	}
-	verdict := segue.Combine(evidence.Until, findings)
+	verdict := weighAll(m.judges, evidence)
 	m.marks.Lock()
 	defer m.marks.Unlock()
 	m.verdict, m.weighed = &verdict, time.Now()

@@ -61,6 +61,8 @@ type Options struct {
 	Evidence EvidenceStore
 	// Configure gives what is stored of a service, out of the project's file.
 	Configure func(project *spec.Project, service spec.Service, release segue.ReleaseName) (Config, error)
+	// Caveats reads what a service's team knows of and lives with; nil for none.
+	Caveats func(project *spec.Project, service spec.Service) ([]segue.Caveat, error)
 	// Checks find faults of a project's file that only drivers and the witness can know.
 	Checks []func(*spec.Project) []spec.Complaint
 	// Witness makes the witness of one rollout from the stored block; nil when there is none.

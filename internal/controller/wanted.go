@@ -76,6 +76,11 @@ func (c *Controller) want(project *spec.Project, service spec.Service, release s
 		return wanted{}, fmt.Errorf("configure %s: %w", service.Name, err)
 	}
 	settings := service.Service
+	if c.options.Caveats != nil {
+		if settings.Judging.Caveats, err = c.options.Caveats(project, service); err != nil {
+			return wanted{}, err
+		}
+	}
 	if driver, err := c.options.Drivers.Workload(config.Workload); err == nil {
 		settings.CanSurge = driver.Capabilities().Surge
 	}

@@ -141,9 +141,13 @@ func rank(ruling segue.Ruling) int {
 	switch ruling {
 	case segue.RulingFail:
 		return 0
-	case segue.RulingPass:
-		return 2
-	default:
+	case segue.RulingHold:
 		return 1
+	case segue.RulingReport:
+		return 3
+	case segue.RulingPass:
+		return 4
+	default:
+		return 2
 	}
 }

@@ -18,6 +18,9 @@ func (t *text) judgements() {
 			if f.Text != "" && f.Ruling != segue.RulingPass {
 				rows = append(rows, pad("", 16)+t.paint(faint, clip(printable(f.Text), t.o.Width-labelWidth-18)))
 			}
+			if f.Sample != "" && f.Ruling != segue.RulingPass {
+				rows = append(rows, pad("", 16)+clip(printable(f.Sample), t.o.Width-labelWidth-18))
+			}
 		}
 		rows = append(rows, t.more(len(v.Findings)-len(shown), "further finding")...)
 	}
@@ -36,6 +39,9 @@ func (t *text) ruling(ruling segue.Ruling) string {
 		tone = good
 	case segue.RulingFail:
 		tone = bad
+	case segue.RulingReport:
+		tone = faint
+	case segue.RulingHold:
 	default:
 		ruling = segue.RulingInconclusive
 	}
@@ -86,6 +92,9 @@ func findingText(f segue.Finding) string {
 		samples += ", " + count(f.Needed) + " needed"
 	}
 	parts = append(parts, samples)
+	if f.Threshold > 0 {
+		parts = append(parts, fmt.Sprintf("evidence %.3g of %.3g", f.Evidence, f.Threshold))
+	}
 	if f.ErrorRate > 0 {
 		parts = append(parts, fmt.Sprintf("error rate %.3g", f.ErrorRate))
 	}

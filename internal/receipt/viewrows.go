@@ -143,10 +143,10 @@ func verdictRows(r Receipt) []verdictRow {
 }
 
 func rulingWord(ruling segue.Ruling) string {
-	if ruling == segue.RulingPass || ruling == segue.RulingFail {
-		return string(ruling)
+	if ruling == segue.RulingInconclusive || ruling == "" {
+		return "not enough data yet"
 	}
-	return "not enough data yet"
+	return string(ruling)
 }
 
 func rulingTone(ruling segue.Ruling) string {
@@ -155,6 +155,8 @@ func rulingTone(ruling segue.Ruling) string {
 		return "good"
 	case segue.RulingFail:
 		return "bad"
+	case segue.RulingReport:
+		return "faint"
 	default:
 		return "warn"
 	}
