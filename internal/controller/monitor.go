@@ -54,6 +54,9 @@ type monitor struct {
 	marks   sync.Mutex
 	sampled time.Time
 	verdict *segue.Verdict
+	// upgraded are the servers of the candidate when the judges were last asked, judgedSince when they were first.
+	upgraded    []segue.ServerName
+	judgedSince time.Time
 }
 
 // syncMonitors starts and ends monitors as rollouts open and end. It runs in the loop.
@@ -132,13 +135,16 @@ func (c *Controller) monitor(ctx context.Context, m *monitor) {
 	over := c.accompany(ctx, m)
 	m.mirror.off()
 	if m.lookout != nil {
-		m.lookout.End()
+		defer m.lookout.End()
 	}
 	if !over {
 		crowd.Wait()
 		return
 	}
 	c.sample(ctx, m, receipt.LabelEnd)
+	ended := time.Now()
+	c.confront(ctx, m)
+	after -= time.Since(ended)
 	if after > 0 && wait(ctx, after) != nil {
 		crowd.Wait()
 		return
@@ -244,6 +250,10 @@ func (c *Controller) weigh(ctx context.Context, m *monitor) (segue.Verdict, bool
 	m.marks.Lock()
 	defer m.marks.Unlock()
 	m.verdict, m.weighed = &verdict, time.Now()
+	if m.judgedSince.IsZero() {
+		m.judgedSince = evidence.Since
+	}
+	m.upgraded = fleet.On(m.candidate)
 	m.windows++
 	return verdict, true
 }
