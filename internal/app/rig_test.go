@@ -65,6 +65,13 @@ services:
 	if r.state, err = app.OpenState(filepath.Join(r.dir, ".segue")); err != nil {
 		t.Fatal(err)
 	}
+	r.endWith(t)
+	return r
+}
+
+// endWith ends everything that runs with the test.
+func (r *rig) endWith(t *testing.T) {
+	t.Helper()
 	t.Cleanup(func() {
 		if t.Failed() {
 			r.showLogs()
@@ -73,7 +80,6 @@ services:
 			t.Errorf("end everything: %v", err)
 		}
 	})
-	return r
 }
 
 func (r *rig) ledger() string { return filepath.Join(r.dir, "ledger.txt") }

@@ -87,7 +87,8 @@ func refuse(house []room, from place, importPath string) string {
 	nouns := to.path == "" && from.floor == 1
 	// A driver stands on its contract's folder: on a room of its own there, too.
 	beside := from.branch() != "" && inside(to.room.path, from.room.path)
-	if to.floor >= from.floor && !nouns && !beside {
+	under := from.kind == annex && to.branch() == "" && inside(from.room.path, to.room.path)
+	if to.floor >= from.floor && !nouns && !beside && !under {
 		return fmt.Sprintf("an arrow points down only, and this one goes from floor %d to floor %d; let %s ask for an interface, and let a floor above join the two",
 			from.floor, to.floor, display(from.path))
 	}

@@ -208,6 +208,9 @@ func serveApp(t *testing.T, id, release string, handler http.HandlerFunc) *app {
 		}
 		_, _ = io.WriteString(w, id)
 	}))
+	a.server.Config.Protocols = &http.Protocols{}
+	a.server.Config.Protocols.SetHTTP1(true)
+	a.server.Config.Protocols.SetUnencryptedHTTP2(true)
 	inner := a.server.Config.ConnState
 	a.server.Config.ConnState = func(conn net.Conn, state http.ConnState) {
 		switch state {

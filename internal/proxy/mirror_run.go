@@ -90,8 +90,8 @@ func (m *mirroring) tell(ctx context.Context, tell func(*MirrorRecord, int64) er
 		var err error
 		select {
 		case record := <-m.told:
-			err = tell(record, lost())
 			m.counts.told.Add(1)
+			err = tell(record, lost())
 			<-m.slots
 		case <-ticker.C:
 			err = tell(nil, lost())

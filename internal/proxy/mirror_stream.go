@@ -70,7 +70,7 @@ func (c *Client) Mirror(ctx context.Context, service string, m Mirror, sink func
 	answer, err := c.send(ctx, http.MethodPost, path(service, "mirror"), m)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // the way it ends
+			return nil
 		}
 		return err
 	}
@@ -84,7 +84,7 @@ func (c *Client) Mirror(ctx context.Context, service string, m Mirror, sink func
 		var line mirrorLine
 		if err := decoder.Decode(&line); err != nil {
 			if ctx.Err() != nil {
-				return nil //nolint:nilerr // the way it ends
+				return nil
 			}
 			if errors.Is(err, io.EOF) {
 				err = io.ErrUnexpectedEOF

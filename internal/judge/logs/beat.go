@@ -1,7 +1,9 @@
 package logs
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -35,8 +37,8 @@ type block struct{ seconds, units, others float64 }
 func newBeat(l *line, read map[segue.ServerName][]bool) *beat {
 	for _, minutes := range []int{1, 2, 5, 10} {
 		blocks, empty, phi, servers := 0.0, 0.0, 0.0, 0.0
-		for name, whole := range read {
-			n, none, p := regularity(l.past[name], whole, minutes)
+		for _, name := range slices.Sorted(maps.Keys(read)) {
+			n, none, p := regularity(l.past[name], read[name], minutes)
 			if n == 0 {
 				continue
 			}

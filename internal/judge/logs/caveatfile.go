@@ -3,7 +3,6 @@ package logs
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -305,13 +304,5 @@ func (c *Caveat) fields() []string {
 	return lines
 }
 
-// quote gives a text in double quotes as YAML reads it, cut when it is long.
-func quote(text string) string {
-	var out bytes.Buffer
-	encoder := json.NewEncoder(&out)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(text); err != nil {
-		return `""`
-	}
-	return strings.TrimSuffix(out.String(), "\n")
-}
+// quote gives a text in double quotes as YAML reads it.
+func quote(text string) string { return strconv.Quote(strings.ToValidUTF8(text, "\uFFFD")) }

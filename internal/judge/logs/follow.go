@@ -74,22 +74,31 @@ type follower struct {
 	torn, skip bool
 }
 
-// read passes chunks on while there is room for them.
+// read passes chunks on while there is room for them. They end with a line, unless it is longer than a chunk, so that nothing but such a
+// line is ever torn by what is dropped.
 func (f *follower) read(r io.Reader) error {
+	var tail []byte
 	for idle := 0; ; idle++ {
 		buffer := f.buffer()
 		into := buffer
 		if buffer == nil {
 			into = f.spare
 		}
-		n, err := r.Read(into)
+		held := copy(into, tail)
+		n, err := r.Read(into[held:])
 		if n > 0 {
 			idle = 0
 		}
+		data := into[:held+n]
+		end := bytes.LastIndexByte(data, '\n') + 1
+		if err != nil || end == 0 && len(data) == chunkSize {
+			end = len(data)
+		}
+		tail = append(tail[:0], data[end:]...)
 		if buffer == nil {
-			f.drop(into[:n])
+			f.drop(data[:end])
 		} else {
-			f.pass(buffer, n)
+			f.pass(buffer, data[:end])
 		}
 		switch {
 		case errors.Is(err, io.EOF):
@@ -124,12 +133,11 @@ func (f *follower) drop(data []byte) {
 	f.gatherer.lose(f.output, bytes.Count(data, []byte{'\n'}))
 }
 
-func (f *follower) pass(buffer []byte, n int) {
-	data := buffer[:n]
+func (f *follower) pass(buffer, data []byte) {
 	if f.skip {
 		end := bytes.IndexByte(data, '\n')
 		if end < 0 {
-			end = n - 1
+			end = len(data) - 1
 		} else {
 			f.skip = false
 			f.gatherer.lose(f.output, 1)

@@ -156,8 +156,9 @@ func (g *Gatherer) Fill(window *judge.Evidence) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.advance(window.Until)
-	from, to := g.closed, slotOf(window.Until)
-	g.closed = max(from, to)
+	// A slot may have begun before the window that it closed in; what is older was in no window and is in none.
+	from, to := max(g.closed, slotOf(window.Since)-1), slotOf(window.Until)
+	g.closed = max(g.closed, to)
 	for i := range window.Servers {
 		row := &window.Servers[i]
 		row.LogsRead = g.servers[row.Server].readIn(window.Since, window.Until)

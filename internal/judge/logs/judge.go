@@ -2,6 +2,7 @@ package logs
 
 import (
 	"cmp"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -171,7 +172,7 @@ func (j *Judge) settle(l *line, read map[segue.ServerName][]bool, minutes int) {
 		return
 	}
 	l.phi, l.eventPhi = 0, 0
-	for name := range l.past {
+	for _, name := range slices.Sorted(maps.Keys(l.past)) {
 		units, events := make([]float64, minutes), make([]float64, minutes)
 		for _, m := range l.past[name] {
 			units[m.slice], events[m.slice] = m.units, m.events

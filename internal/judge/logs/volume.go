@@ -1,6 +1,9 @@
 package logs
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge/evidence"
 )
@@ -52,7 +55,9 @@ func (v *volume) said(servers []segue.ServerName) (units float64) {
 // phi is how errors scatter over the minutes of the history.
 func (v *volume) phi(minutes int) float64 {
 	sum, servers := 0.0, 0.0
-	for _, past := range v.past {
+	// In order: floating-point sums depend on it.
+	for _, name := range slices.Sorted(maps.Keys(v.past)) {
+		past := v.past[name]
 		counts := make([]float64, minutes)
 		for i, n := range past {
 			counts[i] = n

@@ -32,6 +32,8 @@ type world struct {
 	quirk   map[segue.ServerName][]float64
 	started map[segue.ServerName]time.Time
 	burst   int
+	// rolling replaces another server every ten minutes.
+	rolling bool
 	shape   func(time.Time) float64
 	told    map[string]bool
 	now     time.Time

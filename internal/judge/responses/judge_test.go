@@ -65,7 +65,7 @@ func weigh(j *responses.Judge, t *responses.Tally) segue.Verdict {
 // A release that changes nothing is failed or held at any of many looks with probability alpha at most.
 func TestNoiseNeverAlarms(t *testing.T) {
 	t.Parallel()
-	const alpha, worlds, looks, perLook = 0.05, 200, 15, 8
+	const alpha, worlds, looks, perLook = 0.05, 150, 10, 10
 	alarms := 0
 	for seed := range uint64(worlds) {
 		s, tally, j := newService(seed, 18), responses.NewTally(), responses.New(alpha)

@@ -3,68 +3,53 @@ package oracle
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/segue-deploy/segue/internal/migration"
-	"github.com/segue-deploy/segue/internal/sqltext"
 )
 
-// alone classifies what cannot run in a transaction. Its locks cannot be read, for they are gone with it, and are those that PostgreSQL documents; what it
-// reads and builds is what its other form does, which is carried out instead, so that later statements find the result.
+// alone classifies what cannot run in a transaction. Its locks cannot be read, for they are gone with it: with CONCURRENTLY they are no stronger than
+// SHARE UPDATE EXCLUSIVE. What it reads and builds is what its form without that does, which is tried first and taken back.
 func (s *session) alone(ctx context.Context, t text) (migration.Facts, error) {
 	plain, concurrent := t.plain()
 	if !concurrent {
-		return s.outOfTransaction(ctx, t)
+		return s.outOfTransaction(ctx, t, migration.LockAccessExclusive)
 	}
-	facts, err := s.try(ctx, t, plain)
-	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused && !s.conn.IsClosed() {
-		return migration.Facts{Alone: true, Error: refusal.Message}, nil
+	facts, _, err := s.try(ctx, plain, nil, false)
+	if no, refused := errors.AsType[refusal](err); refused && !s.conn.IsClosed() {
+		if no.Code == codeAlone { // REINDEX SCHEMA, or a partitioned table, neither way
+			return s.outOfTransaction(ctx, t, migration.LockShareUpdateExclusive)
+		}
+		return migration.Facts{Alone: true, Error: no.Message}, nil
+	}
+	if err != nil {
+		return facts, err
 	}
 	facts.Alone = true
-	if t.begins("alter") { // DETACH PARTITION CONCURRENTLY: the partition is shut at the end, when nobody uses it any more
-		partition := t.last()
-		for name, lock := range facts.Locks {
-			if name != partition {
-				facts.Locks[name] = min(lock, migration.LockShareUpdateExclusive)
-			}
+	_, err = s.conn.Exec(ctx, t.sql)
+	if no, refused := errors.AsType[*pgconn.PgError](err); refused && !s.conn.IsClosed() {
+		// An index on a partitioned table, a partition beside a default one: what can be had instead is the other form, and its locks.
+		facts.Error = no.Message
+		if _, _, err = s.try(ctx, plain, nil, true); errors.As(err, new(refusal)) && !s.conn.IsClosed() {
+			err = nil
 		}
 		return facts, err
 	}
+	parent := t.detachesFrom()
 	for name, lock := range facts.Locks {
-		facts.Locks[name] = min(lock, migration.LockShareUpdateExclusive)
+		// DETACH asks less of the whole alone: the partition is shut at the end, when nobody uses it any more.
+		if parent == "" || name == parent || strings.HasSuffix(name, "."+parent) {
+			facts.Locks[name] = min(lock, migration.LockShareUpdateExclusive)
+		}
 	}
 	return facts, err
 }
 
-// plain is the statement without CONCURRENTLY. ok is false where it does not say it.
-func (t text) plain() (sql string, ok bool) {
-	for i, token := range t.tokens {
-		if !token.Is("concurrently") {
-			continue
-		}
-		instead := ""
-		if i > 0 && (t.tokens[i-1].Text == "(" || t.tokens[i-1].Text == ",") {
-			instead = token.Text + " FALSE" // REINDEX (CONCURRENTLY) TABLE t
-		}
-		return t.sql[:token.Offset] + instead + t.sql[token.Offset+len(token.Text):], true
-	}
-	return t.sql, false
-}
-
-// last is the name before CONCURRENTLY at the end, as Facts have it in the search path.
-func (t text) last() string {
-	for i := len(t.tokens) - 1; i > 0; i-- {
-		if token := t.tokens[i-1]; t.tokens[i].Is("concurrently") && (token.Kind == sqltext.TokenWord || token.Kind == sqltext.TokenName) {
-			return token.Value()
-		}
-	}
-	return ""
-}
-
 // outOfTransaction carries out what rebuilds things as a whole: VACUUM, CLUSTER, REINDEX SCHEMA. Tables with a new content were shut meanwhile, and those
-// of new indexes could not be written; a VACUUM that is not FULL keeps nobody waiting. Anything else is not tried.
-func (s *session) outOfTransaction(ctx context.Context, t text) (migration.Facts, error) {
+// of new indexes could not be written, unless it takes no lock above the limit; a VACUUM that is not FULL keeps nobody waiting. Anything else is not tried.
+func (s *session) outOfTransaction(ctx context.Context, t text, limit migration.Lock) (migration.Facts, error) {
 	facts := migration.Facts{Alone: true}
 	if !t.begins("vacuum", "cluster", "reindex") {
 		return facts, nil
@@ -74,8 +59,8 @@ func (s *session) outOfTransaction(ctx context.Context, t text) (migration.Facts
 		return facts, err
 	}
 	_, err = s.conn.Exec(ctx, t.sql)
-	if refusal, refused := errors.AsType[*pgconn.PgError](err); refused && !s.conn.IsClosed() {
-		facts.Error = refusal.Message
+	if no, refused := errors.AsType[*pgconn.PgError](err); refused && !s.conn.IsClosed() {
+		facts.Error = no.Message
 		return facts, nil
 	}
 	if err != nil {
@@ -85,18 +70,22 @@ func (s *session) outOfTransaction(ctx context.Context, t text) (migration.Facts
 	if err != nil {
 		return facts, err
 	}
-	facts = compare(before, after, false)
-	facts.Alone, facts.Scanned = true, facts.Rewritten
-	facts.Locks = map[string]migration.Lock{}
+	facts = compare(before, after, t)
+	facts.Alone, facts.Locks = true, nil
+	facts.Scanned = facts.Rewritten
 	for id, was := range before.relations {
-		if after.relations[id].File == was.File {
+		now, there := after.relations[id]
+		if there && now.File == was.File {
 			continue
 		}
-		facts.Locks[was.Name] = migration.LockAccessExclusive
+		// REINDEX CONCURRENTLY gives the name to another index, and drops the one that had it.
+		lockIn(&facts, was.Name, min(limit, migration.LockAccessExclusive))
 		if table, ok := before.relations[was.Table]; ok {
-			facts.Locks[table.Name] = max(facts.Locks[table.Name], migration.LockShare)
+			lockIn(&facts, table.Name, min(limit, migration.LockShare))
+			facts.Scanned = append(facts.Scanned, table.Name)
 		}
 	}
+	facts.Scanned = distinct(facts.Scanned)
 	return facts, nil
 }
 
@@ -109,4 +98,3 @@ func (s *session) glance(ctx context.Context) (now state, err error) {
 	now, err = look(ctx, tx)
 	return now, errors.Join(err, finish(ctx, tx))
 }
-

@@ -12,7 +12,7 @@ import (
 type state struct {
 	relations map[uint32]relation
 	locks     map[uint32]migration.Lock
-	// keys are valid foreign keys.
+	// keys are foreign keys.
 	keys map[uint32]key
 	// shared counts the rows written, in this transaction, in catalogues that all databases share.
 	shared int64
@@ -36,7 +36,14 @@ func (r relation) index() bool { return r.Kind == "i" || r.Kind == "I" }
 // rows says whether it has rows of its own: a table or a materialized view.
 func (r relation) rows() bool { return r.Kind == "r" || r.Kind == "m" }
 
-type key struct{ table, target uint32 }
+// key is a foreign key of one table to another.
+type key struct {
+	OID, Table, Target uint32
+	Valid              bool
+	// OnDelete is its action, by PostgreSQL's letter. Indexed says whether an index of its table begins with one of its columns.
+	OnDelete string
+	Indexed  bool
+}
 
 const (
 	queryRelations = `
@@ -47,7 +54,10 @@ WHERE c.relkind IN ('r', 'p', 'i', 'I', 'm', 'v', 'S') AND n.nspname !~ '^pg_' A
 	queryLocks = `
 SELECT relation, mode FROM pg_locks
 WHERE locktype = 'relation' AND pid = pg_backend_pid() AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
-	queryKeys = `SELECT oid, conrelid, confrelid FROM pg_constraint WHERE contype = 'f' AND convalidated`
+	queryKeys = `
+SELECT k.oid, k.conrelid AS table, k.confrelid AS target, k.convalidated AS valid, k.confdeltype::text AS on_delete,
+       EXISTS (SELECT FROM pg_index i WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = ANY (k.conkey)) AS indexed
+FROM pg_constraint k WHERE k.contype = 'f'`
 	// queryShared leaves out who owns what, which every statement may write.
 	queryShared = `
 SELECT coalesce(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid)), 0)::int8
@@ -81,12 +91,11 @@ func look(ctx context.Context, tx pgx.Tx) (state, error) {
 		})
 		return err
 	})
-	var ends key
 	batch.Queue(queryKeys).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&id, &ends.table, &ends.target}, func() error {
-			now.keys[id] = ends
-			return nil
-		})
+		all, err := pgx.CollectRows(rows, pgx.RowToStructByName[key])
+		for _, one := range all {
+			now.keys[one.OID] = one
+		}
 		return err
 	})
 	batch.Queue(queryShared).QueryRow(func(row pgx.Row) error { return row.Scan(&now.shared) })

@@ -1,0 +1,159 @@
+package metrics
+
+import (
+	"math"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/evidence"
+	"github.com/segue-deploy/segue/internal/telemetry"
+)
+
+const (
+	// shortest is how long the history must be to tell anything of servers' habits: their moods last for minutes.
+	shortest = 20 * time.Minute
+	// enoughPast is how many errors the history must have for servers' shares of them to be known.
+	enoughPast = 20
+	// mostPhi bounds what a server's moods may excuse.
+	mostPhi = 5
+)
+
+// past is what one server did before the rollout.
+type past struct {
+	requests, errors float64
+	latency          telemetry.Distribution
+}
+
+// history is what all did.
+type history struct {
+	length  time.Duration
+	servers map[segue.ServerName]past
+	// errorPhi and latencyPhi are how much more counts scatter over the servers than independent requests would.
+	errorPhi, latencyPhi float64
+}
+
+func newHistory(before []judge.Evidence) history {
+	h := history{servers: map[segue.ServerName]past{}}
+	var all telemetry.Distribution
+	for _, slice := range before {
+		h.length += max(0, slice.Length())
+		for _, row := range slice.Servers {
+			p := h.servers[row.Server]
+			p.requests += positive(row.Requests)
+			p.errors += positive(row.Errors)
+			p.latency = p.latency.Add(row.Latency)
+			h.servers[row.Server] = p
+			all = all.Add(row.Latency)
+		}
+	}
+	middle := all.Quantile(0.5)
+	h.errorPhi = scatter(before, func(row judge.ServerEvidence) (float64, float64) { return positive(row.Errors), positive(row.Requests) })
+	h.latencyPhi = scatter(before, func(row judge.ServerEvidence) (float64, float64) {
+		return positive(row.Latency.Above(middle)), positive(row.Latency.Count)
+	})
+	return h
+}
+
+func positive(n int64) float64 { return float64(max(0, n)) }
+
+// scatter is the mean of (counted − expected)²/expected per degree of freedom, at least 1 and mostPhi at most: what is expected of a server in a
+// slice is its part of all that was counted in that slice, by its exposure and its own rate over all. So neither day and night nor an outage of
+// all makes it larger.
+func scatter(before []judge.Evidence, count func(judge.ServerEvidence) (events, exposure float64)) float64 {
+	events, exposures := map[segue.ServerName]float64{}, map[segue.ServerName]float64{}
+	for _, slice := range before {
+		for _, row := range slice.Servers {
+			k, n := count(row)
+			events[row.Server] += k
+			exposures[row.Server] += n
+		}
+	}
+	squares, freedom := 0.0, 1-float64(len(events))
+	for _, slice := range before {
+		total, expected, sides := 0.0, 0.0, 0.0
+		for _, row := range slice.Servers {
+			k, n := count(row)
+			if usual := n * events[row.Server] / max(1, exposures[row.Server]); usual > 0 {
+				total, expected, sides = total+k, expected+usual, sides+1
+			}
+		}
+		if sides < 2 || total == 0 {
+			continue
+		}
+		freedom += sides - 1
+		for _, row := range slice.Servers {
+			k, n := count(row)
+			if usual := n * events[row.Server] / max(1, exposures[row.Server]) * total / expected; usual > 0 {
+				squares += (k - usual) * (k - usual) / usual
+			}
+		}
+	}
+	if freedom < 1 {
+		return 1
+	}
+	return min(max(1, squares/freedom), mostPhi)
+}
+
+// sum adds up servers' pasts; known is false if one of them has none, or a short one.
+func (h history) sum(names []segue.ServerName) (all past, known bool) {
+	known = len(names) > 0 && h.length >= shortest
+	for _, name := range names {
+		p := h.servers[name]
+		known = known && p.requests > 0
+		all.requests += p.requests
+		all.errors += p.errors
+		all.latency = all.latency.Add(p.latency)
+	}
+	return all, known
+}
+
+// side is what one side, or one server, did in some time.
+type side struct {
+	names            []segue.ServerName
+	requests, errors float64
+	latency          telemetry.Distribution
+	routes           map[string]float64
+}
+
+func (s *side) add(row judge.ServerEvidence) {
+	s.names = append(s.names, row.Server)
+	s.requests += positive(row.Requests)
+	s.errors += min(positive(row.Errors), positive(row.Requests))
+	s.latency = s.latency.Add(row.Latency)
+	for route, n := range row.Routes {
+		if s.routes == nil {
+			s.routes = map[string]float64{}
+		}
+		s.routes[route] += positive(n)
+	}
+}
+
+// exposures are the candidate's to errors, with 1 for the others. A server with a history has had its share of errors, and may keep it.
+type exposures struct {
+	// habit is by that share. some is the most that history allows of it at 95 %, most at 99.9 % or the margin above habit; severe is three
+	// times the habit at least. The last three are what the processes of subjects excuse.
+	habit, some, most, severe float64
+}
+
+func (h history) exposures(candidate, others side) exposures {
+	equal := candidate.requests / others.requests
+	mine, known := h.sum(candidate.names)
+	theirs, alsoKnown := h.sum(others.names)
+	margin := errorMargin
+	if !known || !alsoKnown {
+		margin = strangerMargin
+	}
+	if !known || !alsoKnown || mine.errors+theirs.errors < enoughPast {
+		return exposures{equal, margin * equal, margin * equal, severeMargin * equal}
+	}
+	traffic := equal * theirs.requests / mine.requests
+	share := (mine.errors + 0.5) / (theirs.errors + 0.5)
+	odds := max(share, evidence.Odds(mine.errors, theirs.errors, h.errorPhi))
+	// The quantile of 95 % is this part of the way to that of 99.9 %, on a logarithmic scale.
+	const part = 1.645 / 3.09
+	return exposures{
+		habit: share * traffic, some: share * math.Pow(odds/share, part) * traffic,
+		most: max(odds, margin*share) * traffic, severe: max(odds, severeMargin*share) * traffic,
+	}
+}

@@ -1,0 +1,195 @@
+package metrics
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge/evidence"
+	"github.com/segue-deploy/segue/internal/telemetry"
+)
+
+const (
+	// errorMargin is the ratio of error rates up to which a candidate is innocent, severeMargin the one that no start excuses.
+	errorMargin  = 1.25
+	severeMargin = 3.0
+	// latencyMargin is the part by which it may be slower.
+	latencyMargin = 0.25
+	// strangerMargin is the ratio of either between servers without a history: they may always have been so. It never fails a candidate.
+	strangerMargin = 2.0
+)
+
+// subject is a server that runs the candidate, with the evidence about it.
+type subject struct {
+	name segue.ServerName
+	// order is the rank in which it became one, from 1.
+	order int
+	since time.Time
+	// asked are its requests since then, weighed is the time that the fast lane has seen of it.
+	asked   float64
+	weighed time.Duration
+	// Requests and errors in that time.
+	mine, theirs tally
+	// stranger says that it, or one of the others, had no history.
+	stranger bool
+	// errors decides and suspect holds; severe decides early; ratio gives the interval.
+	errors, suspect *evidence.Process
+	severe, ratio   *evidence.Process
+	latency         chain
+	gauges  map[string]*rank
+	book    *evidence.Book
+}
+
+// tally counts requests and errors.
+type tally struct{ requests, errors float64 }
+
+func (t *tally) add(s side) { t.requests, t.errors = t.requests+s.requests, t.errors+s.errors }
+
+func (t tally) share() float64 { return t.errors / max(1, t.requests) }
+
+func newSubject(name segue.ServerName, order int, since time.Time) *subject {
+	return &subject{
+		name: name, order: order, since: since,
+		// Margins are in the exposures.
+		errors:  evidence.NewProcess(evidence.Options{Null: 1, Only: true}),
+		suspect: evidence.NewProcess(evidence.Options{Null: 1, Low: 1.5, High: 12}),
+		severe:  evidence.NewProcess(evidence.Options{Null: 1, Only: true}),
+		ratio:   evidence.NewProcess(evidence.Options{Null: 1}),
+	}
+}
+
+// weighSevere takes a bin in the severe lane.
+func (s *subject) weighSevere(h history, mine, others side) {
+	s.severe.Add(splitOf(mine, others, h.exposures(mine, others).severe, h.errorPhi))
+}
+
+// weigh takes a bin in the fast lane.
+func (s *subject) weigh(h history, mine, others side, length time.Duration) {
+	s.weighed += length
+	s.mine.add(mine)
+	s.theirs.add(others)
+	_, known := h.sum(append(slices.Clone(others.names), mine.names...))
+	s.stranger = s.stranger || !known
+	x := h.exposures(mine, others)
+	s.errors.Add(splitOf(mine, others, x.most, h.errorPhi))
+	s.suspect.Add(splitOf(mine, others, x.some, h.errorPhi))
+	s.ratio.Add(splitOf(mine, others, x.habit, h.errorPhi))
+	s.latency.add(h, mine, others)
+}
+
+func splitOf(mine, others side, exposure, phi float64) evidence.Split {
+	return evidence.Split{Candidate: mine.errors / phi, Others: others.errors / phi, CandidateExposure: exposure, OthersExposure: 1}
+}
+
+// suspicion is the fast lane's evidence, by its logarithm.
+func (s *subject) suspicion() float64 { return max(s.errorSuspicion(), s.latency.logE()) }
+
+// errorSuspicion is the evidence that errors are more than usual, as long as they seem to be more than the margin allows.
+func (s *subject) errorSuspicion() float64 {
+	logE := s.errors.LogE()
+	if s.times() >= errorMargin {
+		logE = max(logE, s.suspect.LogE())
+	}
+	return logE
+}
+
+// times is how many times its share of errors the server seems to have.
+func (s *subject) times() float64 {
+	t := s.ratio.Totals()
+	if t.CandidateExposure == 0 || t.OthersExposure == 0 {
+		return 1
+	}
+	return t.Candidate / t.CandidateExposure * t.OthersExposure / max(t.Others, 0.5)
+}
+
+// chain is evidence about durations against stable servers that become fewer: edges fit one set of others, so each set has evidence of its own,
+// and the product of evidence that was gathered one after the other is evidence.
+type chain struct {
+	names []segue.ServerName
+	now   *evidence.Latency
+	// stranger says that some set had no history, so that the margin is wide.
+	stranger bool
+	// slower and fine are the logarithms of what former sets gave, mine and theirs the durations they saw.
+	slower, fine float64
+	mine, theirs telemetry.Distribution
+}
+
+func (c *chain) add(h history, mine, others side) {
+	if mine.requests == 0 || others.requests == 0 {
+		return
+	}
+	if c.now == nil || !slices.Equal(c.names, others.names) {
+		if c.now != nil {
+			c.slower, c.fine = c.logE(), c.fineLogE()
+			c.mine, c.theirs = c.seen()
+		}
+		c.names = others.names
+		margin := latencyMargin
+		before, known := h.sum(mine.names)
+		theirs, alsoKnown := h.sum(others.names)
+		if !known || !alsoKnown {
+			c.stranger, margin, before, theirs = true, strangerMargin-1, past{}, past{}
+		}
+		c.now = evidence.NewLatency(margin, before.latency, theirs.latency)
+		// One server's mood is soon taken for a fault of the other; those of several are less than their mean.
+		n := float64(len(others.names))
+		c.now.Temper(1 + (h.latencyPhi-1)/(n*n))
+	}
+	c.now.Add(mine.latency, others.latency)
+}
+
+func (c *chain) logE() float64 {
+	if c.now == nil {
+		return 0
+	}
+	return c.slower + c.now.LogE()
+}
+
+func (c *chain) fineLogE() float64 {
+	if c.now == nil {
+		return 0
+	}
+	return c.fine + c.now.NonInferiorLogE()
+}
+
+// seen gives all durations of the two sides.
+func (c *chain) seen() (mine, theirs telemetry.Distribution) {
+	if c.now == nil {
+		return mine, theirs
+	}
+	mine, theirs = c.now.Seen()
+	return c.mine.Add(mine), c.theirs.Add(theirs)
+}
+
+// fine is evidence that the candidate's errors are fine, over all its servers: against the hypothesis that they come at twice the rate and are more
+// than a tolerated share. A service without any errors shows nothing by a ratio, and much by their absence.
+type fine struct {
+	ratio *evidence.NonInferior
+	few   [3]float64
+	tally tally
+}
+
+const (
+	inferior  = 2
+	tolerated = 0.002
+)
+
+// fewer are the shares that few bets on, as parts of the tolerated one.
+func fewer() [3]float64 { return [3]float64{0.02, 0.1, 0.3} }
+
+func newFine() fine { return fine{ratio: evidence.NewNonInferior(inferior)} }
+
+// add takes a bin of all the candidate's servers, with the exposure of all by their habits.
+func (f *fine) add(mine, others side, habit, phi float64) {
+	f.tally.add(mine)
+	f.ratio.Add(splitOf(mine, others, habit, phi))
+	for i, part := range fewer() {
+		// The likelihood ratio of one share against the other, over all requests of the bin.
+		f.few[i] += (mine.errors*math.Log(part) + (mine.requests-mine.errors)*math.Log((1-part*tolerated)/(1-tolerated))) / phi
+	}
+}
+
+func (f *fine) logE() float64 {
+	return evidence.LogMean(f.ratio.LogE(), evidence.LogMean(f.few[0], f.few[1], f.few[2]))
+}

@@ -1,0 +1,193 @@
+package metrics_test
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/telemetry"
+)
+
+// world is a simulated rollout on one server among others, in virtual time. Servers differ for good (30 % in errors and durations), have moods
+// that last for minutes, and share a day.
+type world struct {
+	seed    uint64
+	others  int
+	minutes int
+	past    int // minutes of history
+	// requests and errors per minute and server.
+	requests, errors float64
+	// What the candidate does: so many times the errors, the time, and so much more of the gauges' deviations.
+	errorRatio, timeRatio, gaugeShift float64
+	gauges                            int
+	autocorrelation                   float64
+	routes                            bool
+	// window is the length of windows; 0 means a minute.
+	window time.Duration
+}
+
+type host struct {
+	name                       segue.ServerName
+	errorHabit, habit, mood    float64
+	gaugeHabits, gaugeMoods    []float64
+}
+
+// begun is when the rollout begins.
+func begun() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+// windows gives the evidence of all of it; the first has the history.
+func (w world) windows() []judge.Evidence {
+	random := rand.New(rand.NewPCG(w.seed, 42))
+	hosts := make([]host, w.others+1)
+	for i := range hosts {
+		hosts[i] = host{name: segue.ServerName(fmt.Sprintf("web-%d", i+1)), errorHabit: 0.3 * random.NormFloat64(), habit: 0.3 * random.NormFloat64(), mood: 0.1 * random.NormFloat64()}
+		for range w.gauges {
+			hosts[i].gaugeHabits = append(hosts[i].gaugeHabits, 0.3*random.NormFloat64())
+			hosts[i].gaugeMoods = append(hosts[i].gaugeMoods, random.NormFloat64())
+		}
+	}
+	phase := 2 * math.Pi * random.Float64()
+	var before, after []judge.Evidence
+	for minute := -w.past; minute < w.minutes; minute++ {
+		load := 1 + 0.5*math.Sin(phase+2*math.Pi*float64(minute)/180)
+		at := begun().Add(time.Duration(minute) * time.Minute)
+		e := judge.Evidence{Service: "shop", Stable: "v1", Candidate: "v2", Since: at, Until: at.Add(time.Minute)}
+		for i := range hosts {
+			release := segue.ReleaseName("v1")
+			if i == 0 && minute >= 0 {
+				release = "v2"
+			}
+			row := w.row(random, &hosts[i], load, release)
+			e.Servers = append(e.Servers, row)
+		}
+		if minute < 0 {
+			before = append(before, e)
+		} else {
+			after = append(after, e)
+		}
+	}
+	if len(after) > 0 {
+		after[0].Before = before
+	}
+	return after
+}
+
+// row is one server's minute.
+func (w world) row(random *rand.Rand, h *host, load float64, release segue.ReleaseName) judge.ServerEvidence {
+	errorRatio, shift, gaugeShift := 1.0, 0.0, 0.0
+	if release == "v2" {
+		errorRatio, shift, gaugeShift = max(w.errorRatio, 1), math.Log(max(w.timeRatio, 1)), w.gaugeShift
+	}
+	h.mood = 0.9*h.mood + math.Sqrt(1-0.81)*0.1*random.NormFloat64()
+	row := judge.ServerEvidence{
+		Server: h.name, Release: release, Ready: true, Started: begun().Add(-time.Hour),
+		Latency: h.durations(random, w.requests*load, shift),
+	}
+	row.Requests = row.Latency.Count
+	row.Errors = min(row.Requests, int64(poisson(random, w.errors*load*errorRatio*math.Exp(h.errorHabit))))
+	if w.routes {
+		buy := int64(poisson(random, 0.1*float64(row.Requests)))
+		row.Routes = map[string]int64{"GET /": max(0, row.Requests-buy), "POST /buy": min(buy, row.Requests)}
+	}
+	for i := range h.gaugeMoods {
+		h.gaugeMoods[i] = w.autocorrelation*h.gaugeMoods[i] + math.Sqrt(1-w.autocorrelation*w.autocorrelation)*random.NormFloat64()
+		if row.Gauges == nil {
+			row.Gauges = map[string]float64{}
+		}
+		row.Gauges[fmt.Sprintf("gauge_%d", i)] = 100 * load * math.Exp(h.gaugeHabits[i]+0.1*(h.gaugeMoods[i]+gaugeShift))
+	}
+	return row
+}
+
+// durations draws a minute of lognormal durations around 20 ms, in cells of a shaken grid.
+func (h *host) durations(random *rand.Rand, requests, shift float64) telemetry.Distribution {
+	const cells, step, scatter = 45, 0.125, 0.5
+	shake, all := random.Float64(), telemetry.Distribution{}
+	for i := range cells {
+		z := -2.7 + (float64(i)+shake)*step
+		mean := requests * step * math.Exp(-z*z/2) / math.Sqrt(2*math.Pi)
+		n := poisson(random, mean)
+		if n == 0 {
+			continue
+		}
+		micros := uint64(20e3 * math.Exp(scatter*z+h.habit+h.mood+shift))
+		all.Count += int64(n)
+		all.SumMicros += int64(n) * int64(micros)
+		all.MaxMicros = max(all.MaxMicros, int64(micros))
+		if last := len(all.Buckets) - 1; last >= 0 && all.Buckets[last].Index == bucketOf(micros) {
+			all.Buckets[last].Count += int64(n)
+			continue
+		}
+		all.Buckets = append(all.Buckets, telemetry.Bucket{Index: bucketOf(micros), Count: int64(n)})
+	}
+	return all
+}
+
+// bucketOf is telemetry's numbering: 32 buckets to a power of two.
+func bucketOf(micros uint64) int {
+	if micros < 64 {
+		return int(micros)
+	}
+	shift := bits.Len64(micros) - 6
+	return 64 + (shift-1)<<5 + int(micros>>shift) - 32
+}
+
+func poisson(random *rand.Rand, mean float64) int {
+	if mean > 12 {
+		return int(max(0, math.Round(mean+math.Sqrt(mean)*random.NormFloat64())))
+	}
+	n, product := 0, random.Float64()
+	for limit := math.Exp(-mean); product > limit; n++ {
+		product *= random.Float64()
+	}
+	return n
+}
+
+// course is the minute at which a lane first ruled so.
+type course map[string]int
+
+// run feeds a judge and notes when each lane first failed, held and passed; 0 is never.
+func run(j judge.Judge, windows []judge.Evidence) course {
+	c := course{}
+	for minute, window := range windows {
+		for _, f := range j.Weigh(window) {
+			key := f.Judge + " " + string(f.Ruling)
+			if c[key] == 0 {
+				c[key] = minute + 1
+			}
+		}
+	}
+	return c
+}
+
+// share tells how many of the courses came to it.
+func share(courses []course, key string) float64 {
+	n := 0.0
+	for _, c := range courses {
+		if c[key] > 0 {
+			n++
+		}
+	}
+	return n / float64(len(courses))
+}
+
+// median tells after how many minutes; never is 1e9.
+func median(courses []course, keys ...string) float64 {
+	all := make([]int, 0, len(courses))
+	for _, c := range courses {
+		first := int(1e9)
+		for _, key := range keys {
+			if c[key] > 0 {
+				first = min(first, c[key])
+			}
+		}
+		all = append(all, first)
+	}
+	slices.Sort(all)
+	return float64(all[len(all)/2])
+}
