@@ -1,10 +1,6 @@
 package app
 
 import (
-	"context"
-	"io"
-	"log/slog"
-
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/controller"
@@ -12,9 +8,8 @@ import (
 	"github.com/segue-deploy/segue/internal/judge/evidence"
 	"github.com/segue-deploy/segue/internal/judge/limits"
 	"github.com/segue-deploy/segue/internal/judge/logs"
+	"github.com/segue-deploy/segue/internal/judge/metrics"
 	"github.com/segue-deploy/segue/internal/judge/responses"
-	"github.com/segue-deploy/segue/internal/lookout"
-	"github.com/segue-deploy/segue/internal/workload"
 )
 
 // judgesOf makes the judges of one rollout: plain limits, and those that weigh evidence within one budget of false alarms.
@@ -32,6 +27,12 @@ func judgesOf(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
 			config.Expected = append(config.Expected, logs.Expectation{Match: text})
 		}
 		all = append(all, logs.New(config))
+	}
+	if judging.Metrics {
+		all = append(all, metrics.New(metrics.Config{Budget: share}))
+	}
+	if judging.Kayenta {
+		all = append(all, metrics.NewKayenta())
 	}
 	if judging.Mirror != nil {
 		all = append(all, responses.New(share.Responses))
@@ -67,19 +68,6 @@ func (p *panel) Weigh(window judge.Evidence) []segue.Finding {
 	}
 	logs.Excuse(p.caveats, window.Service, window.Until, findings)
 	return findings
-}
-
-// newLookout watches what the judges of a service go by.
-func newLookout(logger *slog.Logger) func(segue.Service, workload.Driver) *lookout.Lookout {
-	return func(settings segue.Service, driver workload.Driver) *lookout.Lookout {
-		options := lookout.Options{Logger: logger}
-		if settings.Judging.Budget > 0 && settings.Judging.Logs {
-			options.Logs = func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error) {
-				return driver.Logs(ctx, id, tail, true)
-			}
-		}
-		return lookout.New(options)
-	}
 }
 
 // comparing counts what differs in the answers to mirrored requests.

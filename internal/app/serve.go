@@ -58,7 +58,7 @@ func Serve(ctx context.Context, options ServeOptions) error {
 	defer stop()
 	engine := controller.New(controller.Options{
 		Journal: events, Drivers: set, Configs: controller.FileConfigs{Folder: options.State.configs()},
-		Judges: judgesOf, Lookout: newLookout(options.Logger), Answers: newAnswers, Evidence: kept,
+		Judges: judgesOf, Lookout: newLookout(options.Logger), Answers: newAnswers, Evidence: kept, Caveats: readCaveats,
 		Configure: configure, Checks: checks(), Witness: newWitness(options.Logger), Logger: options.Logger,
 		Background: options.Background, Stop: stop,
 	})

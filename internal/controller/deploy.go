@@ -364,7 +364,7 @@ func (c *Controller) planFor(ctx context.Context, name segue.ServiceName, comman
 	}
 	plan, err := strategy.Plan(strategy.Request{
 		Work: work, Rollout: command.Rollout, Plan: command.Plan, Service: v.Open.Settings, Fleet: fleet, Stable: v.Open.Stable, Candidate: v.Open.Candidate,
-		Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry,
+		Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry, Mirroring: command.Mirroring,
 	})
 	plan.Notes = append(plan.Notes, notes...)
 	return plan, fleet, err

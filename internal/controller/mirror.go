@@ -9,6 +9,7 @@ import (
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/rollout"
 )
 
 // Answers counts what differs in answers to the same requests.
@@ -70,20 +71,23 @@ func (c *Controller) mirror(ctx context.Context, job job, m *monitor) (*segue.Ou
 		m.mirror.off()
 		return &segue.Outcome{}, nil
 	}
-	return &segue.Outcome{}, c.startMirror(ctx, m, job)
+	return c.startMirror(ctx, m, job)
 }
 
-func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) error {
+// mirrorStable is how many stable servers there must be: one that answers the user, and another to tell noise by.
+const mirrorStable = 2
+
+func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) (*segue.Outcome, error) {
 	driver, err := balancer.MirrorOf(job.service.balancer)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	address := job.address()
 	if address == "" {
-		return segue.Errorf(segue.KindNotFound, "mirror to %s: no address is known of %s", job.step.Server, job.step.Instance)
+		return nil, segue.Errorf(segue.KindNotFound, "mirror to %s: no address is known of %s", job.step.Server, job.step.Instance)
 	}
 	if err := job.service.balancer.Add(ctx, backendOf(job.step.Instance, job.step.Server, job.step.Release, address)); err != nil {
-		return fmt.Errorf("add backend %s: %w", job.step.Server, err)
+		return nil, fmt.Errorf("add backend %s: %w", job.step.Server, err)
 	}
 	config := m.settings.Judging.Mirror
 	if config == nil {
@@ -91,18 +95,26 @@ func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) error
 	}
 	fleet, _, err := c.judged(ctx, m.id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	ask := balancer.Mirror{Candidate: job.step.Instance, Share: config.Share, Paths: config.Paths}
+	ask := balancer.Mirror{Candidate: job.step.Instance, Share: config.Share}
+	for _, method := range config.Methods {
+		for _, path := range config.Paths {
+			ask.Paths = append(ask.Paths, method+" "+path)
+		}
+	}
 	for _, slot := range fleet.Slots {
 		if slot.Instance.Release == m.stable && slot.Rotation == segue.RotationIn && slot.Instance.ID != "" {
 			ask.Stable = append(ask.Stable, slot.Instance.ID)
 		}
 	}
+	if len(ask.Stable) < mirrorStable {
+		return &segue.Outcome{Note: "no second stable server: answers are not compared"}, nil
+	}
 	m.mirror.mu.Lock()
 	defer m.mirror.mu.Unlock()
 	if m.mirror.stop != nil && m.mirror.target == job.step.Instance {
-		return nil
+		return &segue.Outcome{}, nil
 	}
 	if m.mirror.answers == nil && c.options.Answers != nil {
 		m.mirror.answers = c.options.Answers(m.settings)
@@ -128,5 +140,29 @@ func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) error
 			}
 		}
 	})
-	return nil
+	return &segue.Outcome{}, nil
+}
+
+// mirrorAgain goes on with the copying that a former controller had begun: the step is done, and nobody is handed it again.
+func (c *Controller) mirrorAgain(ctx context.Context, m *monitor) {
+	var work job
+	var on bool
+	err := c.look(ctx, func(ledger *rollout.Ledger, _ int64) {
+		state, ok := ledger.Rollout(m.id)
+		if !ok {
+			return
+		}
+		if work.step, on = state.Mirroring(); on {
+			slot, _ := state.Slot(work.step.Server)
+			work = job{
+				Command: rollout.Command{Rollout: m.id, Step: work.step}, step: work.step, name: state.Service, settings: state.Settings, service: m.service, slot: slot,
+			}
+		}
+	})
+	if err != nil || !on {
+		return
+	}
+	if _, err := c.startMirror(ctx, m, work); err != nil {
+		m.log.WarnContext(ctx, "copy requests again", "error", err)
+	}
 }

@@ -176,6 +176,7 @@ func (c *Controller) takeUp(ctx context.Context, m *monitor) {
 	if !m.fresh {
 		m.past = nil
 		c.remember(ctx, m)
+		c.mirrorAgain(ctx, m)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ type Options struct {
 	Logs func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error)
 	// Gauges reads an instance's own metrics.
 	Gauges func(ctx context.Context, instance Watched) (map[string]float64, error)
+	// Fleet reads metrics of all servers at once; nil for none.
+	Fleet func(ctx context.Context) (map[segue.ServerName]map[string]float64, error)
 	// Every is the time between two readings of metrics. Default 10 s.
 	Every  time.Duration
 	Logger *slog.Logger
@@ -206,15 +209,32 @@ func (l *Lookout) read(ctx context.Context, one Watched, tail int) error {
 
 // scrape asks every instance for its metrics once. What does not answer has none.
 func (l *Lookout) scrape(ctx context.Context) {
-	if l.options.Gauges == nil {
+	if l.options.Gauges == nil && l.options.Fleet == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, scrapeLimit)
 	defer cancel()
-	var wait sync.WaitGroup
-	room := make(chan struct{}, scrapeMany)
-	var mu sync.Mutex
 	read := map[segue.ServerName]map[string]float64{}
+	if l.options.Fleet != nil {
+		all, err := l.options.Fleet(ctx)
+		if err != nil {
+			l.log.DebugContext(ctx, "read metrics", "error", err)
+		}
+		maps.Copy(read, all)
+	}
+	if l.options.Gauges != nil {
+		l.scrapeEach(ctx, read)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gauges = read
+}
+
+// scrapeEach asks instance by instance, some at a time.
+func (l *Lookout) scrapeEach(ctx context.Context, read map[segue.ServerName]map[string]float64) {
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	room := make(chan struct{}, scrapeMany)
 	for _, one := range l.instances() {
 		room <- struct{}{}
 		wait.Go(func() {
@@ -226,11 +246,12 @@ func (l *Lookout) scrape(ctx context.Context) {
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			read[one.Server] = values
+			if read[one.Server] == nil {
+				read[one.Server] = values
+				return
+			}
+			maps.Copy(read[one.Server], values)
 		})
 	}
 	wait.Wait()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.gauges = read
 }

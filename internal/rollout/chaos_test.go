@@ -53,7 +53,7 @@ func drawSettings(t *rapid.T) segue.Service {
 		fmt.Sprintf("width=%d", rapid.IntRange(1, 3).Draw(t, "width")),
 		fmt.Sprintf("crashes=%d", rapid.IntRange(0, 2).Draw(t, "crashes")),
 	}
-	for _, name := range []string{"surge", "workers", "all-at-once", "hold", "approve", "bake-each", "bake=0s", "wait=1h"} {
+	for _, name := range []string{"surge", "workers", "all-at-once", "parallel", "hold", "approve", "bake-each", "bake=0s", "wait=1h"} {
 		if flag(name) {
 			options = append(options, name)
 		}
@@ -119,7 +119,7 @@ func (c *chaos) fail() {
 
 func (c *chaos) judged() {
 	verdict := segue.Verdict{
-		Ruling: rapid.SampledFrom([]segue.Ruling{segue.RulingPass, segue.RulingInconclusive, segue.RulingInconclusive, segue.RulingFail}).Draw(c.T, "ruling"),
+		Ruling: rapid.SampledFrom([]segue.Ruling{segue.RulingPass, segue.RulingInconclusive, segue.RulingInconclusive, segue.RulingFail, segue.RulingHold, segue.RulingReport}).Draw(c.T, "ruling"),
 		Final:  rapid.Bool().Draw(c.T, "final"), At: c.now,
 	}
 	i := slices.IndexFunc(c.pending, func(p rollout.Command) bool { return p.Step.Kind == segue.StepObserve })

@@ -21,6 +21,10 @@ func (m *machine) handedOut(step segue.Step) {
 		m.Fleet.Maintenance = m.Fleet.Maintenance || step.On
 	case segue.StepHold:
 		m.Fleet.Holding = true
+	case segue.StepMirror:
+		if step.On {
+			m.Mirror = step
+		}
 	default:
 	}
 	i, ok := m.index.slots[step.Server]
@@ -71,6 +75,10 @@ func (m *machine) took(step segue.Step, outcome *segue.Outcome) {
 		m.Fleet.Maintenance = step.On
 	case segue.StepUnhold:
 		m.Fleet.Holding = false
+	case segue.StepMirror:
+		if !step.On {
+			m.Mirror = segue.Step{}
+		}
 	default:
 	}
 	i, ok := m.index.slots[step.Server]

@@ -12,6 +12,11 @@ func (m *machine) gate(failure segue.Failure) {
 		return
 	}
 	m.GateFailed = &failure
+	if m.Interrupted {
+		// Who overrules the gate does without the rest of that observation, too.
+		m.Interrupted = false
+		m.Observed++
+	}
 	if m.Settings.Strategy.OnFailure != segue.FailHold {
 		m.goBack(nil, failure.Message)
 		return
@@ -48,39 +53,65 @@ func (m *machine) verdict(event segue.Event) {
 	switch {
 	case verdict.Ruling == segue.RulingFail && !m.Overruled:
 		m.gate(segue.Failure{Kind: segue.KindRefused, Message: failing(verdict)})
+	case verdict.Ruling == segue.RulingHold && !m.Overruled && m.Goal == segue.GoalForward && m.Held == HoldNone:
+		m.judgesHold(failing(verdict))
 	case running && verdict.Final:
 		m.observed(i, verdict)
 	}
 }
 
+// judgesHold holds the rollout for a person because the judges say so. What they say later on, short of a failure, does not lift it.
+func (m *machine) judgesHold(why string) {
+	m.Held, m.Reason = HoldJudges, "the judges hold it: "+why
+	for _, i := range m.sortedRunning() {
+		if m.Plan.Steps[i].Kind == segue.StepObserve {
+			command := m.command(i)
+			command.Kind = CommandCancel
+			m.Interrupted = true
+			m.park(i, waitsForPerson)
+			m.commands = append(m.commands, command)
+		}
+	}
+}
+
+// waitsForPerson is what an observation waits for that ended without leave to go on.
+const waitsForPerson = "promote goes on, resume looks again, abort goes back"
+
 // observed ends an observation with its last verdict. What failed and was overruled counts as seen.
 func (m *machine) observed(i int, verdict segue.Verdict) {
-	batch := m.Plan.Steps[i].Batch
+	what := looked(m.Plan.Steps[i])
 	note := "pass"
 	switch verdict.Ruling {
 	case segue.RulingPass:
 	case segue.RulingFail:
 		note = "failed, overruled"
+	case segue.RulingHold:
+		note = "held by the judges, overruled"
 	default:
 		note = "not enough data yet"
 		if m.Settings.Limits.Wait > 0 {
 			m.Held = HoldData
-			m.Reason = fmt.Sprintf("%sobserved: %s", batchName(batch), note)
-			m.park(i, note+": promote goes on, resume looks again, abort goes back")
+			m.Reason = what + ": " + note
+			m.park(i, note+": "+waitsForPerson)
 			return
 		}
 	}
 	m.Observed++
-	m.Reason = fmt.Sprintf("%sobserved: %s", batchName(batch), note)
+	m.Reason = what + ": " + note
 	m.Steps[i].Outcome = &segue.Outcome{Note: note, Unavoidable: m.Plan.Steps[i].For}
 	m.finish(i, StepDone, true)
 }
 
-func batchName(batch int) string {
-	if batch == 0 {
-		return ""
+// looked says what an observation was of.
+func looked(step segue.Step) string {
+	switch {
+	case step.Why != "":
+		return step.Why
+	case step.Batch == 0:
+		return "observed"
+	default:
+		return fmt.Sprintf("batch %d observed", step.Batch)
 	}
-	return fmt.Sprintf("batch %d ", batch)
 }
 
 // park puts a running step back among the waiting ones.
@@ -90,10 +121,10 @@ func (m *machine) park(i int, why string) {
 	m.index.open = with(m.index.open, i)
 }
 
-// failing gives the sentence of the first finding that failed.
+// failing gives the sentence of the first finding that made the verdict what it is: a failure, or a hold.
 func failing(verdict segue.Verdict) string {
 	for _, finding := range verdict.Findings {
-		if finding.Ruling != segue.RulingFail {
+		if finding.Ruling != verdict.Ruling {
 			continue
 		}
 		text := finding.Text
@@ -108,7 +139,7 @@ func failing(verdict segue.Verdict) string {
 		}
 		return text
 	}
-	return "the judges' verdict is fail"
+	return fmt.Sprintf("the judges' verdict is %s", verdict.Ruling)
 }
 
 func crashReason(event segue.Event, crashes, allowed int) string {

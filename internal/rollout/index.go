@@ -140,11 +140,16 @@ func (x *index) tell(step segue.Step, sign int) {
 	if step.Kind == segue.StepApprove {
 		x.approving += sign
 	}
-	if step.Instance != "" && step.Kind != segue.StepAdmit && step.Kind != segue.StepDrain {
+	if bears(step.Kind) && step.Instance != "" {
 		if x.working[step.Instance] += sign; x.working[step.Instance] == 0 {
 			delete(x.working, step.Instance)
 		}
 	}
+}
+
+// bears says whether a step starts, awaits or stops an instance.
+func bears(kind segue.StepKind) bool {
+	return kind == segue.StepStart || kind == segue.StepAwaitReady || kind == segue.StepStop
 }
 
 // busy counts the running steps that change something.
@@ -213,6 +218,15 @@ func (s *State) Slot(name segue.ServerName) (segue.Slot, bool) {
 
 // Ready counts the ready instances in rotation, without those that are being taken out.
 func (s *State) Ready() int { return s.ensure().carrying }
+
+// Mirroring gives the step that switched the mirror on, while requests are copied, or may be: from when it is handed out until its end is confirmed. On the
+// way back nothing is to be copied any more, and the plan begins with the mirror's end.
+func (s *State) Mirroring() (segue.Step, bool) {
+	if s.Mirror.ID == 0 || s.Goal != segue.GoalForward || s.Phase.Over() {
+		return segue.Step{}, false
+	}
+	return s.Mirror, true
+}
 
 // Clone gives a copy that shares nothing that changes.
 func (s *State) Clone() State {

@@ -68,7 +68,12 @@ func working(service *rollout.ServiceLedger, id segue.InstanceID) bool {
 	}
 	for i, state := range service.Open.Steps {
 		step := service.Open.Plan.Steps[i]
-		if state.Status == rollout.StepRunning && step.Instance == id && step.Kind != segue.StepAdmit && step.Kind != segue.StepDrain {
+		switch step.Kind {
+		case segue.StepAdmit, segue.StepDrain, segue.StepMirror:
+			continue
+		default:
+		}
+		if state.Status == rollout.StepRunning && step.Instance == id {
 			return true
 		}
 	}

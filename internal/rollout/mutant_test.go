@@ -32,6 +32,8 @@ func TestDeliberateBreaks(t *testing.T) {
 		{law: "way back", settings: []string{"servers=3", "min=1"}, doctor: half(segue.GoalBack), play: abort},
 		{law: "nothing hidden", settings: []string{"servers=2", "min=1"}, misdo: forgetsToAdmit},
 		{law: "nothing hidden", settings: []string{"servers=2", "min=1"}, play: lies},
+		{law: "mirror ends", settings: []string{"servers=2", "min=2", "parallel"}, doctor: leftOn},
+		{law: "mirror ends", settings: []string{"servers=2", "min=2", "parallel"}, misdo: keepsMirror},
 		{law: "no data lost", settings: []string{"servers=2", "min=1"}, play: func(w *world) { w.fact(laws.Fact{Kind: laws.Written, Index: 9999}) }},
 	}
 	for _, b := range breaks {
@@ -101,6 +103,19 @@ func without(kind segue.StepKind) func(segue.Plan) segue.Plan {
 		return plan
 	}
 }
+
+// leftOn takes the end of a mirror out of a plan.
+func leftOn(plan segue.Plan) segue.Plan {
+	for i := range plan.Steps {
+		if step := &plan.Steps[i]; step.Kind == segue.StepMirror && !step.On {
+			*step = segue.Step{ID: step.ID, Kind: segue.StepObserve, After: step.After}
+		}
+	}
+	return plan
+}
+
+// keepsMirror is a balancer that says that it copies no requests any more, and does.
+func keepsMirror(_ *world, step segue.Step) bool { return step.Kind == segue.StepMirror && !step.On }
 
 // third starts another release on the last server.
 func third(plan segue.Plan) segue.Plan {

@@ -49,6 +49,13 @@ func (m *machine) promote(order segue.Order) {
 		approval.Over = m.Reason
 		m.Observed++
 		m.release(because("promoted", order))
+	case m.Held == HoldJudges:
+		approval.Over = m.Reason
+		m.Overruled = m.Overruled || order.All
+		if m.Interrupted {
+			m.Observed++
+		}
+		m.release(because("the judges were overruled", order))
 	case m.Held != HoldNone:
 		m.release(because("promoted", order))
 	case kind == segue.StepApprove:
@@ -68,7 +75,7 @@ func (m *machine) promote(order segue.Order) {
 
 // release ends a hold; what goes on is planned afresh.
 func (m *machine) release(reason string) {
-	m.Held, m.Reason, m.Paused = HoldNone, reason, false
+	m.Held, m.Interrupted, m.Reason, m.Paused = HoldNone, false, reason, false
 	if !m.Planning {
 		m.Turn = TurnAfterSteps
 	}

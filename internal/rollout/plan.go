@@ -57,7 +57,7 @@ func (m *machine) overtake() {
 func (m *machine) planCommand() Command {
 	command := Command{
 		Kind: CommandPlan, Rollout: m.ID, Plan: m.Plans, Attempt: m.PlanTry, Goal: m.Goal, Servers: slices.Clone(m.Scope),
-		Observed: m.Observed, Hurry: m.Hurry,
+		Observed: m.Observed, Hurry: m.Hurry, Mirroring: m.Mirror,
 	}
 	if m.PlanTry > 1 {
 		command.NotBefore = m.PlanNotBefore
@@ -153,7 +153,7 @@ func (m *machine) goBack(scope []segue.ServerName, reason string) {
 		return
 	}
 	m.Goal, m.Scope, m.Reason = segue.GoalBack, scope, reason
-	m.Held, m.Paused, m.Insist = HoldNone, false, false
+	m.Held, m.Interrupted, m.Paused, m.Insist = HoldNone, false, false, false
 	m.Observed, m.Joining, m.BakeSince = 0, nil, time.Time{}
 	m.Turn = TurnAfterSteps
 	if m.Planning {
@@ -175,9 +175,10 @@ func watching(kind segue.StepKind) bool {
 	return kind == segue.StepObserve || kind == segue.StepApprove
 }
 
-// keepBake remembers since when an observation ran that a fresh plan will go on with.
+// keepBake remembers since when an observation ran that a fresh plan will go on with. While answers are compared there is nothing to keep: the fresh plan
+// ends the mirror, and begins with another one.
 func (m *machine) keepBake(i int) {
-	if m.Plan.Steps[i].Kind == segue.StepObserve && m.Goal == segue.GoalForward {
+	if m.Plan.Steps[i].Kind == segue.StepObserve && m.Mirror.ID == 0 && m.Goal == segue.GoalForward {
 		m.BakeSince = m.Steps[i].Since
 	}
 }

@@ -194,8 +194,14 @@ func (s *scenario) line(c rollout.Command) string {
 		if c.Observed > 0 || c.Hurry {
 			line += fmt.Sprintf(" observed=%d hurry=%v", c.Observed, c.Hurry)
 		}
+		if c.Mirroring.ID != 0 {
+			line += fmt.Sprintf(" mirroring %s", c.Mirroring.Instance)
+		}
 	} else {
 		line += fmt.Sprintf(" %d.%d %s %s", c.Plan, c.Step.ID, c.Step.Kind, c.Step.Instance)
+	}
+	if c.Step.Kind == segue.StepMirror {
+		line += map[bool]string{true: " on", false: " off"}[c.Step.On]
 	}
 	if c.Attempt > 1 {
 		line += fmt.Sprintf(" attempt %d", c.Attempt)

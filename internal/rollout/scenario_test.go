@@ -167,6 +167,9 @@ func settingsOf(options []string) segue.Service {
 			service.Strategy.Approve = true
 		case "surge":
 			service.Strategy.Surge, service.CanSurge = true, true
+		case "parallel":
+			service.Strategy.Kind, service.Strategy.Surge, service.CanSurge = segue.Parallel, true, true
+			service.Judging.Mirror = &segue.Mirror{Share: 0.1, For: time.Minute}
 		case "workers":
 			service.Balanced = false
 		case "all-at-once":

@@ -14,7 +14,7 @@ func endPhase(state *State) segue.Phase {
 	if state.Goal == segue.GoalBack {
 		want, phase = state.Stable.Name, segue.PhaseRolledBack
 	}
-	if state.Fleet.Maintenance || state.Fleet.Holding || state.Planning {
+	if state.Fleet.Maintenance || state.Fleet.Holding || state.Mirror.ID != 0 || state.Planning {
 		return segue.PhaseMixed
 	}
 	members := members(state)
@@ -84,8 +84,16 @@ func EndSentence(state State) string {
 	case segue.PhaseQueued:
 		return subject + fmt.Sprintf("%s waits for the rollout before it.", state.Candidate.Name)
 	default:
-		return subject + fmt.Sprintf("%s: ", state.Phase) + runsOn(state) + reasonClause(state) + strayClause(state) + "."
+		return subject + fmt.Sprintf("%s: ", state.Phase) + runsOn(state) + mirrorClause(state) + reasonClause(state) + strayClause(state) + "."
 	}
+}
+
+// mirrorClause says which server gets copies of requests.
+func mirrorClause(state State) string {
+	if step, on := state.Mirroring(); on {
+		return fmt.Sprintf("; mirrors traffic to %s", step.Server)
+	}
+	return ""
 }
 
 // owedClause names database work that stays to be done.
@@ -108,6 +116,8 @@ func remedy(state State) string {
 	switch {
 	case state.Fleet.Maintenance:
 		return "the maintenance page may be up still: deploy again to end it"
+	case state.Mirror.ID != 0:
+		return fmt.Sprintf("requests may be copied to %s still: deploy again to end it", state.Mirror.Instance)
 	case state.Closed != "":
 		return fmt.Sprintf("deploy %s again, or a release after it: %s cannot come back", state.Candidate.Name, state.Stable.Name)
 	case state.Stable.Name == "":

@@ -49,6 +49,10 @@ type State struct {
 	Paused bool `json:"paused,omitempty"`
 	// Held says what kind of decision a person has to take; "" when none.
 	Held Hold `json:"held,omitempty"`
+	// Interrupted is true when the hold ended an observation before its time: to promote is to do without the rest of it.
+	Interrupted bool `json:"interrupted,omitempty"`
+	// Mirror is the mirror step that was handed out last, done or not, until a step that ends it is done; its ID is 0 when no request can be copied.
+	Mirror segue.Step `json:"mirror,omitzero"`
 	// Hurry leaves out every further observation; Overruled makes failing verdicts a matter of record only (promote --all
 	// after a failed gate).
 	Hurry     bool `json:"hurry,omitempty"`
@@ -105,6 +109,9 @@ const (
 	HoldGate Hold = "gate"
 	// HoldData waits because an observation ended without enough data: promote, resume (look again) or abort.
 	HoldData Hold = "data"
+	// HoldJudges waits because the judges hold the candidate: too much against it to go on, too little to send it back. promote overrules them, resume
+	// looks again, abort gives up.
+	HoldJudges Hold = "judges"
 	// HoldPlan waits because no plan could be made: resume tries again, abort gives up.
 	HoldPlan Hold = "plan"
 	// HoldClosed waits because the candidate is to be given up and stable cannot come back: promote or resume goes on.
@@ -184,4 +191,6 @@ type Command struct {
 	Servers   []segue.ServerName `json:"servers,omitempty"`
 	Observed  int                `json:"observed,omitempty"`
 	Hurry     bool               `json:"hurry,omitempty"`
+	// Mirroring is the mirror that may be on, and that the plan to make has to end first.
+	Mirroring segue.Step `json:"mirroring,omitzero"`
 }

@@ -105,7 +105,7 @@ func (m *machine) unsettled() string {
 // hand hands a step out. It returns true when the step was over at once.
 func (m *machine) hand(i int) bool {
 	step, state := m.Plan.Steps[i], &m.Steps[i]
-	if step.Kind == segue.StepObserve && m.Hurry {
+	if m.Hurry && (step.Kind == segue.StepObserve || step.Kind == segue.StepMirror && step.On) {
 		m.finish(i, StepSkipped, true)
 		return true
 	}
@@ -248,7 +248,9 @@ func (m *machine) stepFailed(i int, failure segue.Failure) {
 func (m *machine) giveUp(failed int) {
 	m.Reason = stepReason(m.Plan.Steps[failed], *m.Steps[failed].Failure)
 	m.finish(failed, StepFailed, true)
-	m.skipBehind(failed)
+	if m.Plan.Steps[failed].Kind != segue.StepMirror {
+		m.skipBehind(failed)
+	}
 }
 
 // giveUpBlocked ends a way back that can go no further: a server was given up, and without it no other one can be spared. Nothing else is

@@ -20,6 +20,8 @@ type world struct {
 	pending []rollout.Command
 	truth   map[segue.InstanceID]*instance
 	facts   []laws.Fact
+	// mirror is the instance that requests are copied to.
+	mirror segue.InstanceID
 	// plan is the rollout and the number of the plan that is being carried out.
 	plan [2]int
 	// plans lets a test doctor a plan before it is used.
@@ -138,6 +140,14 @@ func (i *instance) fact(kind laws.FactKind) laws.Fact {
 // act does to the world what a step does, once or again.
 func (w *world) act(step segue.Step) {
 	i := w.truth[step.Instance]
+	if step.Kind == segue.StepMirror {
+		kind := laws.MirrorOff
+		if w.mirror = ""; step.On {
+			kind, w.mirror = laws.MirrorOn, step.Instance
+		}
+		w.fact(laws.Fact{Kind: kind, Server: step.Server, Instance: step.Instance, Release: step.Release})
+		return
+	}
 	if step.Kind == segue.StepStart && i == nil {
 		i = &instance{
 			Instance:  segue.Instance{ID: step.Instance, Service: "web", Server: step.Server, Release: step.Release, State: segue.InstanceRunning},
@@ -223,6 +233,7 @@ func (w *world) planned(command rollout.Command) segue.Event {
 	plan, err := strategy.Plan(strategy.Request{
 		Rollout: command.Rollout, Plan: command.Plan, Service: state.Settings, Fleet: fleet, Stable: state.Stable,
 		Candidate: state.Candidate, Goal: command.Goal, Servers: command.Servers, Observed: command.Observed, Hurry: command.Hurry,
+		Mirroring: command.Mirroring,
 	})
 	if err != nil {
 		return command.Failed("web", err)

@@ -13,7 +13,7 @@ import (
 type file struct {
 	Project   string                 `json:"project" jsonschema:"name of the project: letters, digits, '.', '_' and '-'"`
 	Services  ordered[serviceBlock]  `json:"services" jsonschema:"the services of the project, by name"`
-	Databases ordered[databaseBlock] `json:"databases,omitempty" jsonschema:"the databases whose schema moves with the releases, by name"`
+	Databases ordered[databaseBlock] `json:"databases,omitzero" jsonschema:"the databases whose schema moves with the releases, by name"`
 	Witness   *Witness               `json:"witness,omitempty" jsonschema:"synthetic users who work through every rollout"`
 }
 
@@ -64,6 +64,15 @@ type strategyBlock struct {
 	MaxUnavailable count          `json:"max_unavailable,omitzero" jsonschema:"servers out of rotation at one time, as a number or a percentage; default 1"`
 	Approve        bool           `json:"approve,omitempty" jsonschema:"wait for a person's yes after the first batch"`
 	OnFailure      failurePolicy  `json:"on_failure,omitempty" jsonschema:"what a failed gate does; default rollback"`
+	Mirror         *mirrorBlock   `json:"mirror,omitempty" jsonschema:"in parallel: which requests the candidate gets copies of before it gets its own"`
+}
+
+// mirrorBlock says which requests are copied.
+type mirrorBlock struct {
+	Share   *percent       `json:"share,omitempty" jsonschema:"share of the requests that may be copied; default 10%"`
+	For     *time.Duration `json:"for,omitempty" jsonschema:"how long answers are compared; default 1m"`
+	Methods []string       `json:"methods,omitempty" jsonschema:"methods beside GET and HEAD that may be copied on paths, where doing it more than once does no harm"`
+	Paths   []string       `json:"paths,omitempty" jsonschema:"paths, with what is below them, on which these methods may be copied"`
 }
 
 // judgesBlock is what the candidate is judged by.
@@ -75,9 +84,13 @@ type judgesBlock struct {
 	MinSamples *int           `json:"min_samples,omitempty" jsonschema:"requests on each side below which nothing is said; default 100"`
 	Wait       *time.Duration `json:"wait,omitempty" jsonschema:"how much longer than bake to wait for enough data before a person is asked; default 0s: go on without, and say so"`
 
-	Logs    any `json:"logs,omitempty" later:"remove it; crashes, errors and latency are judged"`
-	Metrics any `json:"metrics,omitempty" later:"remove it; crashes, errors and latency are judged"`
-	Budget  any `json:"budget,omitempty" later:"remove it; set the limits of errors and latency"`
+	Budget  *budget      `json:"budget,omitempty" jsonschema:"false-alarm rate that the judges of evidence may use up together in one rollout, or off; default 5%"`
+	Logs    logsJudge    `json:"logs,omitzero" jsonschema:"what instances write; default on"`
+	Metrics metricsJudge `json:"metrics,omitzero" jsonschema:"requests by evidence, and the instances' own metrics; default on where there is a balancer"`
+	Kayenta *toggle      `json:"kayenta,omitempty" jsonschema:"report what Spinnaker's Kayenta would say, too; it decides nothing; default off"`
+	Caveats string       `json:"caveats,omitempty" jsonschema:"file of the findings that the team knows of and lives with; default caveats.yaml, where there is one"`
+	Second  *toggle      `json:"second,omitempty" jsonschema:"put a suspect finding on one server to the test on a second one before anything is done; default on"`
+	Placebo *toggle      `json:"placebo,omitempty" jsonschema:"judge one stable server against the others while nothing is rolled out, to measure false alarms; default on"`
 }
 
 // errorsJudge is the limit of failed answers, or off.
@@ -99,6 +112,39 @@ type latencyJudge struct {
 type latencyBlock struct {
 	Ratio *float64       `json:"ratio,omitempty" jsonschema:"how many times stable's the candidate's may be; default 2"`
 	Floor *time.Duration `json:"floor,omitempty" jsonschema:"what is below never fails; default 100ms"`
+}
+
+// logsJudge judges what instances write, or is off.
+type logsJudge struct {
+	logsBlock
+	off bool
+}
+
+type logsBlock struct {
+	Expected []string `json:"expected,omitempty" jsonschema:"text of lines that releases are known to bring"`
+}
+
+// metricsJudge judges requests and metrics, or is off.
+type metricsJudge struct {
+	metricsBlock
+	off bool
+}
+
+type metricsBlock struct {
+	Scrape     *scrapeBlock     `json:"scrape,omitempty" jsonschema:"where an instance shows its own metrics, in Prometheus' text format"`
+	Prometheus *prometheusBlock `json:"prometheus,omitempty" jsonschema:"a Prometheus server that is asked"`
+}
+
+type scrapeBlock struct {
+	Path string `json:"path,omitempty" jsonschema:"path of the metrics; default /metrics"`
+	Port int    `json:"port,omitempty" jsonschema:"port of the metrics; default: the instance's own"`
+}
+
+type prometheusBlock struct {
+	URL       string            `json:"url" jsonschema:"URL of the server"`
+	TokenFile string            `json:"token_file,omitempty" jsonschema:"file of a bearer token"`
+	Label     string            `json:"label,omitempty" jsonschema:"label that names the server in the answers; default instance"`
+	Queries   map[string]string `json:"queries" jsonschema:"PromQL queries that give one series per server, by a name for findings"`
 }
 
 // crashesJudge is the number of crashes that are put up with.
@@ -192,8 +238,8 @@ func (b *backfillRollout) parseText(text string) error { return choose("choice",
 func (m *schemaMode) parseText(text string) error      { return choose("mode", text, m) }
 
 func (strategyKind) choices() (known, later []string) {
-	return []string{string(segue.Rolling), string(segue.AllAtOnce)},
-		[]string{"canary", "blue-green", "parallel", "switchover", "partitioned", "handoff"}
+	return []string{string(segue.Rolling), string(segue.AllAtOnce), string(segue.Parallel)},
+		[]string{"canary", "blue-green", "switchover", "partitioned", "handoff"}
 }
 
 func (failurePolicy) choices() (known, later []string) {

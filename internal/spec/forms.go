@@ -182,14 +182,14 @@ func (s *servers) readNode(d *decoder, n *yaml.Node, path string) {
 	}
 }
 
-// switchable reads a block that may be switched off with the word off.
+// switchable reads a block that may be switched on or off with a word.
 func switchable(d *decoder, n *yaml.Node, path string, block any) (off bool) {
 	if n.Kind == yaml.ScalarNode && n.Tag != "!!null" {
-		text := d.text(n)
-		if text != "off" && text != "false" {
-			d.check(n, path, hinted("write off, or a mapping", "%q is neither off nor a mapping", text))
+		var on toggle
+		if err := on.parseText(d.text(n)); err != nil {
+			d.check(n, path, hinted("write off, or a mapping", "%q is neither on, off nor a mapping", d.text(n)))
 		}
-		return true
+		return !bool(on)
 	}
 	d.mapping(n, path, reflect.ValueOf(block).Elem())
 	return false
@@ -201,6 +201,50 @@ func (j *errorsJudge) readNode(d *decoder, n *yaml.Node, path string) {
 
 func (j *latencyJudge) readNode(d *decoder, n *yaml.Node, path string) {
 	j.off = switchable(d, n, path, &j.latencyBlock)
+}
+
+func (j *logsJudge) readNode(d *decoder, n *yaml.Node, path string) {
+	j.off = switchable(d, n, path, &j.logsBlock)
+}
+
+func (j *metricsJudge) readNode(d *decoder, n *yaml.Node, path string) {
+	j.off = switchable(d, n, path, &j.metricsBlock)
+}
+
+// toggle is written on or off.
+type toggle bool
+
+func (t *toggle) parseText(text string) error {
+	switch text {
+	case "on", "true":
+		*t = true
+	case "off", "false":
+		*t = false
+	default:
+		return hinted("write on or off", "%q is neither on nor off", text)
+	}
+	return nil
+}
+
+// budget is a share in (0,1), or off, which is 0.
+type budget float64
+
+func (b *budget) parseText(text string) error {
+	if text == "off" || text == "false" {
+		*b = 0
+		return nil
+	}
+	share, err := ParsePercent(text)
+	switch {
+	case err != nil:
+		return err
+	case share == 0:
+		return hinted("write a small one like 0.1%, or off", "%q leaves the judges nothing to decide with", text)
+	case share == 1:
+		return hinted("write a small one like 5%", "with a budget of %q every rollout might fail for nothing", text)
+	}
+	*b = budget(share)
+	return nil
 }
 
 // signal is a signal's name without SIG; a file may have it with SIG.

@@ -36,6 +36,8 @@ type Service struct {
 	BalancerDriver string
 	Process        *ProcessWorkload
 	Embedded       *EmbeddedBalancer
+	// CaveatsFile lists the findings that the team knows of, absolute; "" when the file does not say.
+	CaveatsFile string `json:",omitempty"`
 	// Releases are those of which the file says something.
 	Releases map[segue.ReleaseName]Release
 }

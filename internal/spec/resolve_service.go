@@ -21,6 +21,11 @@ const (
 	defaultLatencyRatio   = 2
 	defaultLatencyFloor   = 100 * time.Millisecond
 	defaultMinSamples     = 100
+	defaultFalseAlarms    = 0.05
+	defaultMetricsPath    = "/metrics"
+	defaultMetricsLabel   = "instance"
+	defaultMirrorShare    = 0.1
+	defaultMirrorFor      = time.Minute
 )
 
 // service resolves one service.
@@ -152,50 +157,6 @@ func (r *resolver) capacity(path string, block *serviceBlock, s *Service) {
 		if r.has(path + ".strategy.max_unavailable") {
 			r.fault(path+".strategy.max_unavailable", fmt.Sprintf("lower it to %d, or lower min_ready", n-s.MinReady),
 				"max_unavailable is %d, but of %d servers %d must stay ready", s.Strategy.MaxUnavailable, n, s.MinReady)
-		}
-	}
-}
-
-// judges resolves the limits. Requests are counted by the balancer: without one there is nothing to say of errors and latency.
-func (r *resolver) judges(path string, block *judgesBlock, s *Service) {
-	limits := segue.Limits{Crashes: block.Crashes.Limit, MinSamples: pick(block.MinSamples, defaultMinSamples), Wait: pick(block.Wait, 0)}
-	if s.Balanced {
-		r.traffic(path, block, &limits)
-	} else {
-		for _, key := range []string{"errors", "latency"} {
-			if at := path + "." + key; r.has(at) {
-				r.add(r.keyAt[at], "remove it", "%s without a balancer: nothing counts the requests", at)
-			}
-		}
-	}
-	if limits.Crashes < 0 {
-		r.fault(path+".crashes.limit", "", "crashes.limit is negative")
-	}
-	if limits.MinSamples < 1 {
-		r.fault(path+".min_samples", "silence is never a pass", "min_samples is less than 1")
-	}
-	// The witness works with the first service that has a balancer.
-	first := !slices.ContainsFunc(r.project.Services, func(other Service) bool { return other.Balanced })
-	works := s.Balanced && first && r.has("witness")
-	if limits.Witness = pick(block.Witness, works); limits.Witness && !works {
-		r.fault(path+".witness", "add a witness block, or remove this", "%s.witness is true, and there is no witness that works with this service", path)
-	}
-	s.Limits = limits
-}
-
-// traffic resolves the limits of what the balancer counts.
-func (r *resolver) traffic(path string, block *judgesBlock, limits *segue.Limits) {
-	if !block.Errors.off {
-		limits.ErrorShare = float64(pick(block.Errors.Limit, defaultErrorShare))
-		if limits.ErrorShare == 0 && r.has(path+".errors.limit") {
-			r.fault(path+".errors.limit", "write a small one like 0.01%, or errors: off", "a limit of 0%% would let nothing pass, or switch the judge off")
-		}
-	}
-	if !block.Latency.off {
-		limits.LatencyRatio = pick(block.Latency.Ratio, defaultLatencyRatio)
-		limits.LatencyFloor = pick(block.Latency.Floor, defaultLatencyFloor)
-		if limits.LatencyRatio < 1 {
-			r.fault(path+".latency.ratio", "write 1.5 for half as slow again", "latency.ratio is %g: below 1, a candidate as fast as stable would fail", limits.LatencyRatio)
 		}
 	}
 }

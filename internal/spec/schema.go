@@ -174,11 +174,24 @@ func (ordered[T]) schema() *jsonschema.Schema {
 }
 
 func orOff(block reflect.Type) *jsonschema.Schema {
-	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{objectOf(block), {Enum: []any{"off", false}}}}
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{objectOf(block), {Enum: []any{"on", "off", true, false}}}}
 }
 
 func (errorsJudge) schema() *jsonschema.Schema  { return orOff(reflect.TypeFor[errorsBlock]()) }
 func (latencyJudge) schema() *jsonschema.Schema { return orOff(reflect.TypeFor[latencyBlock]()) }
+func (logsJudge) schema() *jsonschema.Schema    { return orOff(reflect.TypeFor[logsBlock]()) }
+func (metricsJudge) schema() *jsonschema.Schema { return orOff(reflect.TypeFor[metricsBlock]()) }
+
+func (toggle) schema() *jsonschema.Schema {
+	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Enum: []any{"on", "off", true, false}}, {Type: "string", Pattern: variablePattern}}}
+}
+
+func (budget) schema() *jsonschema.Schema {
+	share := percent(0).schema()
+	share.AnyOf = append(share.AnyOf, &jsonschema.Schema{Enum: []any{"off", false}})
+	share.Examples = []any{"5%", "off"}
+	return share
+}
 
 func (Statuses) schema() *jsonschema.Schema {
 	one := func() *jsonschema.Schema {

@@ -12,7 +12,7 @@ const wholeGroup = "all"
 // allAtOnce is the sentence: expand and backfill; maintenance on, stop all, what breaks, start all, maintenance off; then observe, and contract.
 func (d *draft) allAtOnce() {
 	target := d.request.Candidate.Name
-	gate := d.expand(nil)
+	gate := d.expand(d.endMirror())
 	gate = d.consent(gate, func(work segue.Work) bool { return work.Breaking })
 	gate = d.behindMaintenance(target, gate, d.breaking)
 	d.noteKept(target)

@@ -7,11 +7,11 @@ import "github.com/segue-deploy/segue"
 func (d *draft) back() {
 	d.plan.From, d.plan.To = d.request.Candidate.Name, d.request.Stable.Name
 	sites := d.scope()
-	var ends []segue.StepID
+	ends := d.endMirror()
 	if d.plan.Strategy == segue.AllAtOnce && d.whole() && d.replaces(sites) {
-		ends = d.behindMaintenance(d.plan.To, nil, func(stops []segue.StepID) []segue.StepID { return stops })
+		ends = d.behindMaintenance(d.plan.To, ends, func(stops []segue.StepID) []segue.StepID { return stops })
 	} else {
-		ends = d.backRolling(sites)
+		ends = d.backRolling(sites, ends)
 	}
 	d.noteKept(d.plan.To)
 	if len(d.plan.Steps) == 0 && len(ends) == 0 && len(d.kept) > 0 {
@@ -65,7 +65,7 @@ func (d *draft) scope() []segue.Slot {
 	return sites
 }
 
-func (d *draft) backRolling(sites []segue.Slot) []segue.StepID {
+func (d *draft) backRolling(sites []segue.Slot, gate []segue.StepID) []segue.StepID {
 	width := d.backWidth()
 	var ends, lanes []segue.StepID
 	for _, site := range sites {
@@ -78,7 +78,7 @@ func (d *draft) backRolling(sites []segue.Slot) []segue.StepID {
 		if d.carries(site) {
 			continue
 		}
-		g := d.group(site, 0, nil)
+		g := d.group(site, 0, gate)
 		g.bring(d.plan.To)
 		ends = append(ends, g.last...)
 	}
@@ -86,12 +86,18 @@ func (d *draft) backRolling(sites []segue.Slot) []segue.StepID {
 		if d.task(site, d.plan.To) == taskNone || !d.carries(site) {
 			continue
 		}
-		g := d.group(site, 0, behind(lanes, width, nil))
+		g := d.group(site, 0, behind(lanes, width, gate))
 		g.bring(d.plan.To)
 		lanes = append(lanes, g.last...)
 	}
 	ends = append(ends, lanes...)
-	ends = append(ends, d.leave(lanes[max(0, len(lanes)-width):], width)...)
+	before := lanes[max(0, len(lanes)-width):]
+	if len(before) == 0 {
+		before = gate
+	}
+	if len(d.leavers) > 0 || len(ends) == 0 {
+		ends = append(ends, d.leave(before, width)...)
+	}
 	return d.reopen(ends)
 }
 
@@ -137,11 +143,12 @@ func (d *draft) join() {
 		d.note("%s cannot run beside %s: servers that join wait for the plan forward", d.plan.To, d.request.Candidate.Name)
 		return
 	}
+	gate := d.endMirror()
 	for _, site := range d.scope() {
 		if site.Instance.ID != "" || site.Beside != nil {
 			continue
 		}
-		g := d.group(site, 0, nil)
+		g := d.group(site, 0, gate)
 		g.bring(d.plan.To)
 	}
 }

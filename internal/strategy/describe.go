@@ -108,6 +108,11 @@ func words(step segue.Step) string {
 			return "finalize"
 		}
 		return "finalize " + string(step.Release)
+	case segue.StepMirror:
+		if step.On {
+			return "mirror requests to " + string(step.Instance)
+		}
+		return "mirror to " + string(step.Instance) + " off"
 	case segue.StepMaintenance:
 		if step.On {
 			return "maintenance page on"

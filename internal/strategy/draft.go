@@ -22,6 +22,11 @@ type draft struct {
 	partitions [][]segue.Slot
 	leavers    []segue.Slot
 
+	// trial is true until the candidate's first instance has been written, where that gets copies of requests before it gets its own; admitted is then
+	// the step that lets it have them.
+	trial    bool
+	admitted segue.StepID
+
 	// observations counts those that the plan has or leaves out as done.
 	observations int
 	// kept lists the servers that are left alone.
@@ -30,12 +35,15 @@ type draft struct {
 
 func newDraft(request Request) (*draft, error) {
 	service := request.Service
-	if kind := service.Strategy.Kind; kind != "" && kind != segue.Rolling && kind != segue.AllAtOnce {
-		return nil, segue.Errorf(segue.KindInvalid, "strategy %q is not known", kind).WithHint("use rolling or all-at-once")
+	switch kind := service.Strategy.Kind; kind {
+	case "", segue.Rolling, segue.AllAtOnce, segue.Parallel:
+	default:
+		return nil, segue.Errorf(segue.KindInvalid, "strategy %q is not known", kind).WithHint("use rolling, parallel or all-at-once")
 	}
+	wanted := service.Strategy.Surge || service.Strategy.Kind == segue.Parallel
 	d := &draft{
 		request: request,
-		surge:   service.Strategy.Surge && service.CanSurge && service.Balanced,
+		surge:   wanted && service.CanSurge && service.Balanced,
 		plan: segue.Plan{
 			Service: service.Name, Strategy: cmp.Or(service.Strategy.Kind, segue.Rolling), Goal: cmp.Or(request.Goal, segue.GoalForward),
 			From: request.Stable.Name, To: request.Candidate.Name, Index: request.Fleet.Index, MinReady: service.MinReady,

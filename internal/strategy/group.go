@@ -100,6 +100,7 @@ func (g *group) bear(id segue.InstanceID, release segue.ReleaseName) {
 
 func (g *group) serve(id segue.InstanceID, release segue.ReleaseName, why string) {
 	g.step(segue.StepAwaitReady, id, release, why)
+	g.compare(id, release)
 	if g.request.Service.Balanced {
 		g.step(segue.StepAdmit, id, release, "")
 	}

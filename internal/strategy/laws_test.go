@@ -37,6 +37,7 @@ func TestPlansKeepTheLaws(t *testing.T) {
 			t.Fatalf("%v\n%v", violations, strategy.Describe(plan))
 		}
 		x.atGoal(t, request, plan)
+		x.mirrorEnds(t, request, plan)
 	})
 }
 
@@ -80,8 +81,16 @@ func drawRequest(t *rapid.T) strategy.Request {
 	service.Balanced = !some("workers")
 	service.Strategy.Surge, service.CanSurge = some("surge"), !some("one instance per server")
 	service.Strategy.BakeEach, service.Strategy.Approve = some("bake each"), some("approve")
-	if some("all at once") {
+	switch rapid.IntRange(0, 5).Draw(t, "kind") {
+	case 3:
 		service.Strategy.Kind = segue.AllAtOnce
+	case 4, 5:
+		service.Strategy.Kind = segue.Parallel
+		service.Judging.Mirror = &segue.Mirror{Share: 1, For: minute}
+		request.Observed, request.Hurry = rapid.IntRange(0, 2).Draw(t, "observed"), some("hurry")
+		if some("mirroring") {
+			mirroring(&request)
+		}
 	}
 	if some("no bake") {
 		service.Strategy.Bake = 0
@@ -128,7 +137,7 @@ func drawSlot(t *rapid.T, request strategy.Request, slot *segue.Slot) {
 	case 10:
 		stray("stray." + segue.InstanceID(slot.Server.Name))(slot)
 	case 11:
-		if request.Service.Strategy.Surge && request.Service.Balanced && stable != candidate {
+		if (request.Service.Strategy.Surge || request.Service.Strategy.Kind == segue.Parallel) && request.Service.Balanced && stable != candidate {
 			beside(candidate, segue.RotationOut)(slot)
 		}
 	}
@@ -142,6 +151,7 @@ type execution struct {
 	facts []laws.Fact
 	where map[segue.InstanceID]*segue.Occupant
 	part  map[segue.ServerName]segue.PartitionName
+	order []segue.Step
 }
 
 // execute carries a plan out in an order that rapid draws. The guard lets nobody go below the bound; -1 means the plan's own, where the
@@ -222,6 +232,7 @@ func (x *execution) guarded(request strategy.Request, step segue.Step, guard int
 func isStray(o *segue.Occupant) bool { return o.Instance.Release == "v0" }
 
 func (x *execution) do(step segue.Step) {
+	x.order = append(x.order, step)
 	fact := laws.Fact{Server: step.Server, Partition: x.part[step.Server], Instance: step.Instance, Release: step.Release}
 	kinds := map[segue.StepKind][]laws.FactKind{
 		segue.StepStart: {laws.Started}, segue.StepAwaitReady: {laws.Ready}, segue.StepAdmit: {laws.Admitted},
@@ -267,5 +278,37 @@ func (x *execution) atGoal(t *rapid.T, request strategy.Request, plan segue.Plan
 		if wanted && !ok && !plan.Empty() {
 			t.Fatalf("%s has %v, the goal is %q:\n%v", server, found, plan.To, strategy.Describe(plan))
 		}
+	}
+}
+
+// mirrorEnds checks that what is mirrored ends: what an earlier plan left on ends before anything else is done, every mirror that is switched on is
+// watched and off again before its instance, or any other of its release, is let in; and a candidate is let in unwatched only where it was before, or by a person.
+func (x *execution) mirrorEnds(t *rapid.T, request strategy.Request, plan segue.Plan) {
+	var on segue.InstanceID
+	watched, mirrors := false, 0
+	for i, step := range x.order {
+		switch {
+		case step.Kind == segue.StepMirror && step.On:
+			if on != "" {
+				t.Fatalf("two mirrors at a time: %v", strategy.Describe(plan))
+			}
+			on, watched = step.Instance, false
+			mirrors++
+		case step.Kind == segue.StepMirror:
+			if i > 0 && (on != step.Instance || !watched) {
+				t.Fatalf("the mirror to %s ends unwatched: %v", step.Instance, strategy.Describe(plan))
+			}
+			on = ""
+		case step.Kind == segue.StepObserve:
+			watched = true
+		case step.Kind == segue.StepAdmit && on != "":
+			t.Fatalf("%s is let in while requests are mirrored: %v", step.Instance, strategy.Describe(plan))
+		}
+		if i == 0 && request.Mirroring.ID != 0 && (step.Kind != segue.StepMirror || step.On || step.Instance != request.Mirroring.Instance) {
+			t.Fatalf("a mirror is left on: %v", strategy.Describe(plan))
+		}
+	}
+	if on != "" || mirrors > 1 || mirrors > 0 && (plan.Goal != segue.GoalForward || request.Hurry || request.Observed > 0) {
+		t.Fatalf("%d mirrors, %q is left on: %v", mirrors, on, strategy.Describe(plan))
 	}
 }

@@ -75,6 +75,26 @@ func surge(r *strategy.Request) {
 	r.Service.CanSurge, r.Service.Strategy.Surge = true, true
 }
 
+func parallel(r *strategy.Request) {
+	surge(r)
+	r.Service.Strategy.Kind = segue.Parallel
+	r.Service.Judging.Mirror = &segue.Mirror{Share: 0.1, For: minute}
+}
+
+// seen says how many observations this rollout has had, in the plans before this one.
+func seen(observations int) option {
+	return func(r *strategy.Request) { r.Observed, r.Plan = observations, 2 }
+}
+
+// mirroring leaves a mirror on that an earlier plan switched on.
+func mirroring(r *strategy.Request) {
+	server := r.Service.Servers[0]
+	r.Mirroring = segue.Step{
+		ID: 3, Kind: segue.StepMirror, Group: string(server.Name), Partition: server.Partition, Server: server.Name,
+		Instance: segue.NewInstanceID(server.Name, "v2", 1, 1), Release: "v2", On: true,
+	}
+}
+
 // partitioned deals the servers out to partitions, in equal shares and in order.
 func partitioned(names ...segue.PartitionName) option {
 	return func(r *strategy.Request) {

@@ -13,7 +13,7 @@ func (d *draft) rolling() error {
 		return err
 	}
 	d.surgeNote()
-	gate := d.expand(nil)
+	gate := d.expand(d.endMirror())
 	for i, partition := range d.partitions {
 		gate = d.partition(i, partition, width, gate)
 	}
@@ -34,7 +34,7 @@ func (d *draft) width() (int, error) {
 			WithHint("lower min_ready, or add servers")
 	}
 	taken := slices.ContainsFunc(d.sites, func(site segue.Slot) bool {
-		return d.carries(site) && d.task(site, d.request.Candidate.Name) == taskReplace
+		return d.carries(site) && d.takesOut(site)
 	})
 	if !taken {
 		return most, nil
@@ -71,10 +71,10 @@ func (d *draft) reachable(out int) error {
 	for i, partition := range d.partitions {
 		taken := false
 		for _, site := range partition {
-			switch task := d.task(site, d.request.Candidate.Name); {
+			switch {
 			case !d.carries(site):
 				ready++
-			case task == taskReplace:
+			case d.takesOut(site):
 				taken = true
 			}
 		}
@@ -91,6 +91,13 @@ func (d *draft) reachable(out int) error {
 		return nil
 	}
 	return nil
+}
+
+// takesOut says whether a site's turn ends an instance of another release. One that has the candidate beside it already ends it after the candidate was
+// let in, as in a surge.
+func (d *draft) takesOut(site segue.Slot) bool {
+	task := d.task(site, d.request.Candidate.Name)
+	return task == taskReplace || d.surge && task == taskSwitch
 }
 
 // down lists the servers of some partitions that carry no load.
@@ -186,8 +193,12 @@ func (d *draft) stage(sites []segue.Slot, width int, gate []segue.StepID) []segu
 		}
 		after := behind(ends, width, gate)
 		group := d.group(site, d.plan.Batches, after)
+		first := d.trial
 		group.bring(d.request.Candidate.Name)
 		ends = append(ends, group.last...)
+		if first {
+			gate = group.last // nobody follows before its answers have been compared
+		}
 	}
 	if len(ends) == 0 {
 		return gate
@@ -216,17 +227,23 @@ func (d *draft) observe(partition segue.PartitionName, gate []segue.StepID) []se
 	if bake <= 0 || d.sameRelease() {
 		return gate
 	}
-	d.observations++
+	had := d.observed()
 	if d.request.Hurry {
 		return gate
 	}
-	if d.observations <= d.request.Observed {
+	if had {
 		d.note("batch %d was observed already", d.plan.Batches)
 		return gate
 	}
 	return []segue.StepID{d.add(segue.Step{
 		Kind: segue.StepObserve, Batch: d.plan.Batches, Partition: partition, Release: d.request.Candidate.Name, For: bake,
 	}, gate...)}
+}
+
+// observed counts one more observation, and says whether this rollout had it already.
+func (d *draft) observed() bool {
+	d.observations++
+	return d.observations <= d.request.Observed
 }
 
 // sameRelease says whether servers are brought to the release that they should have anyway: there is nothing to compare or to approve.
@@ -254,7 +271,8 @@ func (d *draft) leave(gate []segue.StepID, width int) []segue.StepID {
 func (d *draft) firstDeploy() {
 	d.plan.MinReady = 0
 	// Nothing older runs: what would break it, or take from it, is done like the rest.
-	ready := d.work(nil, func(segue.Work) bool { return true })
+	ended := d.endMirror()
+	ready := d.work(ended, func(segue.Work) bool { return true })
 	gate := slices.Clone(ready)
 	for _, site := range d.sites {
 		if d.task(site, d.request.Candidate.Name) == taskNone {
@@ -265,7 +283,7 @@ func (d *draft) firstDeploy() {
 		group.bring(d.request.Candidate.Name)
 		gate = append(gate, group.last...)
 	}
-	gate = append(gate, d.leave(nil, max(1, len(d.leavers)))...)
+	gate = append(gate, d.leave(ended, max(1, len(d.leavers)))...)
 	d.noteKept(d.request.Candidate.Name)
 	d.note("first deploy of %s: started everywhere at once, nothing to compare with", d.request.Service.Name)
 	d.add(segue.Step{Kind: segue.StepFinalize, Release: d.request.Candidate.Name}, gate...)

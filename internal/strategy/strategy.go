@@ -25,8 +25,11 @@ type Request struct {
 	Servers []segue.ServerName
 	// Observed is how many stages were observed already in this rollout: they are not observed again after a resume.
 	Observed int
-	// Hurry leaves out every observation (promote --all).
+	// Hurry leaves out every observation (promote --all), and the mirror with it.
 	Hurry bool
+	// Mirroring is the step that switched a mirror on which may be on still; its ID is 0 when there is none. Whatever the plan leads to, it begins with
+	// that mirror's end.
+	Mirroring segue.Step
 	// Work is what databases need for the candidate, in order; what is done is not in it. A plan back and a join leave it alone: what was expanded
 	// serves stable as well.
 	Work []segue.Work
@@ -72,6 +75,8 @@ func (d *draft) forward() error {
 		d.firstDeploy()
 	case d.request.Service.Strategy.Kind == segue.AllAtOnce:
 		d.allAtOnce()
+	case d.request.Service.Strategy.Kind == segue.Parallel:
+		return d.parallel()
 	default:
 		return d.rolling()
 	}
@@ -125,7 +130,8 @@ func (d *draft) twoAtMost() error {
 // unchanged says, and notes, that there is nothing to do.
 func (d *draft) unchanged() bool {
 	stable, candidate := d.request.Stable, d.request.Candidate
-	if stable.Name == "" || stable.Digest != candidate.Digest || stable.Config != candidate.Config || len(d.leavers) > 0 || len(d.request.Work) > 0 {
+	if stable.Name == "" || stable.Digest != candidate.Digest || stable.Config != candidate.Config || len(d.leavers) > 0 || len(d.request.Work) > 0 ||
+		d.request.Mirroring.ID != 0 {
 		return false
 	}
 	for _, site := range d.sites {

@@ -14,7 +14,12 @@ func (d *draft) wayBack() {
 		return
 	}
 	finalize := steps[len(steps)-1].ID
-	if len(steps) > 1 {
+	switch {
+	case d.admitted > 0:
+		d.plan.WayBack = append(d.plan.WayBack,
+			segue.WayBack{From: 1, How: fmt.Sprintf("abort ends the mirror and stops %s, which has had no traffic of its own", d.request.Candidate.Name)},
+			segue.WayBack{From: d.admitted, How: d.abortHow()})
+	case len(steps) > 1:
 		d.plan.WayBack = append(d.plan.WayBack, segue.WayBack{From: 1, How: d.abortHow()})
 	}
 	if i := slices.IndexFunc(steps, func(step segue.Step) bool { return step.Closes != "" }); i >= 0 {

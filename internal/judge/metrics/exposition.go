@@ -65,20 +65,7 @@ func (r *reading) take(family, kind string, s *model.Sample) {
 	labels := labelsOf(s.Metric)
 	switch {
 	case kind == "HISTOGRAM" || kind == "SUMMARY":
-		part := strings.TrimPrefix(name, family)
-		if part != "_count" && part != "_sum" {
-			return // buckets and quantiles: their mean says it
-		}
-		t, there := r.totals[family+labels]
-		if !there && r.full() {
-			return
-		}
-		if part == "_count" {
-			t.count += value
-		} else {
-			t.sum += value
-		}
-		r.totals[family+labels] = t
+		r.takePart(family+labels, strings.TrimPrefix(name, family), value)
 	case kind == "COUNTER" || kind == "UNTYPED" && strings.HasSuffix(name, "_total"):
 		if _, there := r.counters[name+labels]; there || !r.full() {
 			r.counters[name+labels] += value
@@ -88,6 +75,23 @@ func (r *reading) take(family, kind string, s *model.Sample) {
 			r.gauges[name+labels] = average{a.sum + value, a.n + 1}
 		}
 	}
+}
+
+// takePart takes the count or the sum of a histogram or summary; of buckets and quantiles the mean says enough.
+func (r *reading) takePart(key, part string, value float64) {
+	if part != "_count" && part != "_sum" {
+		return
+	}
+	t, there := r.totals[key]
+	if !there && r.full() {
+		return
+	}
+	if part == "_count" {
+		t.count += value
+	} else {
+		t.sum += value
+	}
+	r.totals[key] = t
 }
 
 // full says that no other series is taken, and counts it as left out. A total makes two.
@@ -107,7 +111,7 @@ func pointless(name string) bool {
 
 // labelsOf writes labels in order, without those that name the server, the instance or the release: a series must be called the same everywhere.
 func labelsOf(metric model.Metric) string {
-	var parts []string
+	parts := make([]string, 0, len(metric))
 	for name, value := range metric {
 		switch strings.ToLower(string(name)) {
 		case model.MetricNameLabel, "instance", "instance_id", "pod", "pod_name", "pod_ip", "pod_uid", "container_id", "host", "hostname", "host_name", "host_ip",

@@ -86,7 +86,7 @@ func (v view) errors() []segue.Finding {
 	if len(findings) > 0 {
 		return findings
 	}
-	f := v.blank("errors", v.config.Budget.Errors)
+	f := v.blank("errors", 1.0/passAt)
 	theirs := tally{}
 	for _, s := range v.present {
 		if s.theirs.requests > theirs.requests {
@@ -98,6 +98,8 @@ func (v view) errors() []segue.Finding {
 	f.Samples, f.BaselineSamples = int64(v.fine.tally.requests), int64(theirs.requests)
 	logE := v.fine.logE()
 	f.Evidence, f.Threshold = exponent(logE), passAt
+	low, high := v.fine.times.Interval(1.0 / passAt)
+	f.Low, f.High = finite(low), finite(high)
 	shares := fmt.Sprintf("%s of answers failed on %s, %s on the others", percent(f.Value), v.window.Candidate, percent(f.Baseline))
 	switch missing := v.missing(); {
 	case missing != "":
@@ -142,7 +144,7 @@ func (v view) severe(s *subject) (segue.Finding, bool) {
 	f.Ruling, f.Server, f.Unit, f.Limit = segue.RulingFail, s.name, "count", severeMargin
 	f.Value, f.Baseline = totals.Candidate*v.history.errorPhi, totals.Others*v.history.errorPhi
 	f.Samples, f.BaselineSamples = int64(f.Value), int64(f.Baseline)
-	f.Evidence, f.Threshold = exponent(logE), 1/rate
+	f.Evidence, f.Threshold = exponent(logE), threshold(rate)
 	low, high := s.severe.Interval(rate)
 	f.Low, f.High = finite(low), finite(high)
 	f.Text = fmt.Sprintf("%.0f answers failed on %s and %.0f on the others, over %.0f times its part; evidence %s of %s needed",
@@ -161,11 +163,14 @@ func (v view) failing(s *subject) (segue.Finding, bool) {
 	f.Server, f.Unit, f.Limit = s.name, "share", errorMargin*s.theirs.share()
 	f.Value, f.Baseline = s.mine.share(), s.theirs.share()
 	f.Samples, f.BaselineSamples = int64(s.mine.requests), int64(s.theirs.requests)
-	f.Evidence, f.Threshold = exponent(logE), 1/rate
+	f.Evidence, f.Threshold = exponent(logE), threshold(rate)
 	low, high := s.ratio.Interval(rate)
 	f.Low, f.High = finite(low), finite(high)
 	f.Text = fmt.Sprintf("%s of answers failed on %s, %s on the others; evidence %s of %s needed",
 		percent(f.Value), s.name, percent(f.Baseline), thousands(f.Evidence), thousands(f.Threshold))
+	if logE < math.Log(holdAt) {
+		f.Text += fmt.Sprintf(" to fail it, %s of %d to hold it", thousands(exponent(s.errorSuspicion())), holdAt)
+	}
 	v.rule(&f, logE, s.stranger)
 	if f.Ruling == segue.RulingHold {
 		f.Left = v.errorsLeft(s, rate)
@@ -190,16 +195,17 @@ func (v view) errorsLeft(s *subject, rate float64) time.Duration {
 
 // rule decides by evidence against the candidate that is enough to hold it at least.
 func (v view) rule(f *segue.Finding, logE float64, stranger bool) {
-	f.Ruling = segue.RulingHold
+	rate := f.ErrorRate
+	f.Ruling, f.ErrorRate = segue.RulingHold, 1.0/holdAt
 	switch {
 	case v.stable == 0:
 		f.Text += "; no server is left to compare with"
 	case stranger:
 		f.Text += "; but servers have too little of a history to tell whether it was always so"
-	case logE >= math.Log(f.Threshold) && v.mixDiffers():
+	case logE >= -math.Log(rate) && v.mixDiffers():
 		f.Text += "; but it gets other routes than the others"
-	case logE >= math.Log(f.Threshold):
-		f.Ruling = segue.RulingFail
+	case logE >= -math.Log(rate):
+		f.Ruling, f.ErrorRate = segue.RulingFail, rate
 	}
 }
 
@@ -218,7 +224,7 @@ func (v view) latency() []segue.Finding {
 		f := v.blank("latency", rate)
 		f.Server = s.name
 		text := s.latency.figures(&f)
-		f.Evidence, f.Threshold = exponent(logE), 1/rate
+		f.Evidence, f.Threshold = exponent(logE), threshold(rate)
 		f.Text = fmt.Sprintf("%s; evidence %s of %s needed", text, thousands(f.Evidence), thousands(f.Threshold))
 		if v.rule(&f, logE, s.latency.stranger); f.Ruling == segue.RulingHold {
 			f.Left = left(logE, math.Log(f.Threshold), s.weighed)
@@ -228,15 +234,14 @@ func (v view) latency() []segue.Finding {
 	if len(findings) > 0 {
 		return findings
 	}
-	f := v.blank("latency", v.config.Budget.Latency)
+	f := v.blank("latency", 1.0/passAt)
 	f.Unit = "ms"
 	if missing := v.missing(); missing != "" {
 		f.Text = missing
 		return []segue.Finding{f}
 	}
-	logE, text := worst.latency.fineLogE(), ""
 	f.Server = worst.name
-	text = worst.latency.figures(&f)
+	logE, text := worst.latency.fineLogE(), worst.latency.figures(&f)
 	f.Evidence, f.Threshold = exponent(logE), passAt
 	switch {
 	case v.mixDiffers():
@@ -318,6 +323,9 @@ func finite(v float64) float64 {
 	}
 	return v
 }
+
+// threshold is the evidence that an error rate asks for.
+func threshold(rate float64) float64 { return min(1/rate, mostE) }
 
 func exponent(logE float64) float64 { return min(math.Exp(logE), mostE) }
 

@@ -68,7 +68,7 @@ func (v view) gauge(s *subject, key string, logE float64) segue.Finding {
 	f.Server, f.Fingerprint, f.Unit = s.name, key, key
 	f.Value, f.Baseline = r.value, r.expected
 	f.Samples, f.BaselineSamples = int64(r.windows), int64(r.windows)
-	f.Evidence, f.Threshold = exponent(logE), s.book.Threshold(key)
+	f.Evidence, f.Threshold = exponent(logE), min(s.book.Threshold(key), mostE)
 	return f
 }
 

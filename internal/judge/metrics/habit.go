@@ -163,6 +163,9 @@ func windows(names []segue.ServerName, servers map[segue.ServerName][]slice, len
 	cells := map[int][]mean{}
 	for i, name := range names {
 		for _, s := range servers[name] {
+			if s.seconds > length.Seconds() {
+				continue // it tells nothing of windows as short as that
+			}
 			at := int(s.at / length)
 			if cells[at] == nil {
 				cells[at] = make([]mean, len(names))

@@ -95,17 +95,33 @@ func scatter(before []judge.Evidence, count func(judge.ServerEvidence) (events, 
 	return min(max(1, squares/freedom), mostPhi)
 }
 
-// sum adds up servers' pasts; known is false if one of them has none, or a short one.
-func (h history) sum(names []segue.ServerName) (all past, known bool) {
-	known = len(names) > 0 && h.length >= shortest
-	for _, name := range names {
-		p := h.servers[name]
-		known = known && p.requests > 0
-		all.requests += p.requests
-		all.errors += p.errors
-		all.latency = all.latency.Add(p.latency)
+// knows tells whether all servers of both sides have a history that is long enough.
+func (h history) knows(mine, others side) bool {
+	for _, names := range [][]segue.ServerName{mine.names, others.names} {
+		for _, name := range names {
+			if h.servers[name].requests == 0 {
+				return false
+			}
+		}
 	}
-	return all, known
+	return h.length >= shortest
+}
+
+// sum adds up servers' requests and errors.
+func (h history) sum(names []segue.ServerName) (all past) {
+	for _, name := range names {
+		all.requests += h.servers[name].requests
+		all.errors += h.servers[name].errors
+	}
+	return all
+}
+
+// latency adds up servers' durations.
+func (h history) latency(names []segue.ServerName) (all telemetry.Distribution) {
+	for _, name := range names {
+		all = all.Add(h.servers[name].latency)
+	}
+	return all
 }
 
 // side is what one side, or one server, did in some time.
@@ -138,13 +154,12 @@ type exposures struct {
 
 func (h history) exposures(candidate, others side) exposures {
 	equal := candidate.requests / others.requests
-	mine, known := h.sum(candidate.names)
-	theirs, alsoKnown := h.sum(others.names)
-	margin := errorMargin
-	if !known || !alsoKnown {
+	mine, theirs, margin := h.sum(candidate.names), h.sum(others.names), errorMargin
+	known := h.knows(candidate, others)
+	if !known {
 		margin = strangerMargin
 	}
-	if !known || !alsoKnown || mine.errors+theirs.errors < enoughPast {
+	if !known || mine.errors+theirs.errors < enoughPast {
 		return exposures{equal, margin * equal, margin * equal, severeMargin * equal}
 	}
 	traffic := equal * theirs.requests / mine.requests

@@ -94,7 +94,7 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 		j.gauges = newGauges(window.Before, window.Since)
 	}
 	j.until = window.Until
-	var phases []phase
+	phases := make([]phase, 0, len(window.Servers))
 	for _, row := range window.Servers {
 		phases = append(phases, j.phase(window, row))
 	}

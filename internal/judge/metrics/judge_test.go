@@ -12,23 +12,32 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/evidence"
 	"github.com/segue-deploy/segue/internal/judge/metrics"
 	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
 // fixed is a rollout in which every window is the same: 10 s, candidate on web-1.
 type fixed struct {
-	windows         int
-	mine, theirs    judge.ServerEvidence
-	others          int
-	age             time.Duration // of the candidate's process at the first window
-	history         bool
-	change          func(i int, e *judge.Evidence)
-	before          func(i int, e *judge.Evidence)
+	windows      int
+	mine, theirs judge.ServerEvidence
+	others       int
+	age          time.Duration // of the candidate's process at the first window
+	history      bool
+	change       func(i int, e *judge.Evidence)
+	before       func(i int, e *judge.Evidence)
 }
 
-func durations(n int64, micros uint64) telemetry.Distribution {
-	return telemetry.Distribution{Count: n, SumMicros: n * int64(micros), MaxMicros: int64(micros), Buckets: []telemetry.Bucket{{Index: bucketOf(micros), Count: n}}}
+// durations are spread around a middle, lognormal.
+func durations(n int64, micros uint64) (all telemetry.Distribution) {
+	before := int64(0)
+	for z := -2.5; z < 3; z += 0.1 {
+		to := int64(math.Round(float64(n) * (1 + math.Erf(z/math.Sqrt2)) / 2))
+		at := uint64(float64(micros) * math.Exp(0.5*(z-0.05)))
+		all = all.Add(telemetry.Distribution{SumMicros: (to - before) * int64(at), MaxMicros: int64(at), Buckets: []telemetry.Bucket{{Index: bucketOf(at), Count: to - before}}})
+		before = to
+	}
+	return all
 }
 
 func asking(requests, errors int64) judge.ServerEvidence {
@@ -104,6 +113,11 @@ func TestJudge(t *testing.T) {
 	gauge := func(name string) func(*judge.ServerEvidence) {
 		return func(s *judge.ServerEvidence) { s.Gauges = map[string]float64{name: 3, "both": 1, "nan": math.NaN()} }
 	}
+	bare := func(_ int, e *judge.Evidence) {
+		for s := range e.Servers {
+			e.Servers[s].Gauges = nil
+		}
+	}
 	for _, test := range []struct {
 		name string
 		fixed
@@ -114,30 +128,32 @@ func TestJudge(t *testing.T) {
 		{"others without traffic", fixed{windows: 60, mine: good, others: 3, age: hour, history: true}, "inconclusive: web-1 is not compared yet", "inconclusive: web-1 is not compared", "", ""},
 		{"no stable", fixed{windows: 60, mine: good, age: hour, history: true}, "inconclusive: no server with v1 is left", "inconclusive: no server with v1 is left", "", ""},
 		{
-			"stable goes", fixed{windows: 300, mine: good, theirs: good, others: 1, age: hour, history: true, change: func(i int, e *judge.Evidence) {
+			"stable goes",
+			fixed{windows: 300, mine: good, theirs: good, others: 1, age: hour, history: true, change: func(i int, e *judge.Evidence) {
 				if i > 290 {
 					e.Servers = e.Servers[:1]
 				}
 			}},
 			"inconclusive: no server with v1 is left", "inconclusive: no server with v1 is left", "", "",
 		},
-		{"few yet", fixed{windows: 6, mine: asking(5, 0), theirs: asking(5, 0), others: 3, age: hour, history: true}, "inconclusive: not enough data yet", "inconclusive: not enough data yet", "", ""},
-		{"fine", fixed{windows: 60, mine: good, theirs: good, others: 3, age: hour, history: true}, "pass: 0.0 % of answers failed on v2, 0.0 % on the others", "pass: p50 is 20", "", ""},
-		{"fine, without history", fixed{windows: 60, mine: good, theirs: good, others: 3, age: hour}, "pass: 0.0 %", "pass: p50 is 20", "", "less than 100 % slower"},
+		{"few yet", fixed{windows: 6, mine: asking(3, 0), theirs: asking(3, 0), others: 3, age: hour, history: true}, "inconclusive: not enough data yet", "inconclusive: not enough data yet", "", ""},
+		{"fine", fixed{windows: 60, mine: good, theirs: good, others: 3, age: hour, history: true}, "pass: 0.0 % of answers failed on v2, 0.0 % on the others", "pass: p", "", ""},
+		{"fine, without history", fixed{windows: 60, mine: good, theirs: good, others: 3, age: hour}, "pass: 0.0 %", "pass: p", "", "less than 100 % slower"},
 		{"cold", fixed{windows: 3, mine: asking(100, 50), theirs: good, others: 3, history: true}, "inconclusive: web-1 is not compared yet", "inconclusive: web-1 is not compared yet", "", ""},
 		{"severe, before it is warm", fixed{windows: 4, mine: asking(100, 50), theirs: good, others: 3, history: true}, "fail: 50 answers failed on web-1 and 0 on the others", "inconclusive", "", ""},
 		{"slow, before it is warm", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 90_000) }), theirs: good, others: 3, history: true}, "inconclusive", "inconclusive: web-1 is not compared yet", "", ""},
 		{"age is not known", fixed{windows: 5, mine: asking(100, 10), theirs: good, others: 3, history: true, change: func(_ int, e *judge.Evidence) { e.Servers[0].Started = time.Time{} }}, "fail: 20 answers failed", "inconclusive", "", ""},
 		{"errors", fixed{windows: 6, mine: asking(600, 6), theirs: asking(600, 1), others: 3, age: hour, history: true}, "fail: 1.0 % of answers failed on web-1, 0.2 % on the others; evidence", "pass", "", " of 219 needed"},
 		{"errors, without history", fixed{windows: 60, mine: asking(600, 4), theirs: asking(600, 1), others: 3, age: hour}, "hold: 0.7 % of answers failed on web-1", "pass", "", "too little of a history"},
-		{"slow", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 40_000) }), theirs: good, others: 3, age: hour, history: true}, "inconclusive", "fail: p50 is 40", "", "20.2 ms on the others; evidence"},
-		{"slow, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 80_000) }), theirs: good, others: 3, age: hour}, "", "hold: p50 is 80", "", "too little of a history"},
+		{"slow", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 40_000) }), theirs: good, others: 3, age: hour, history: true}, "inconclusive", "fail: p", "", " ms on the others; evidence"},
+		{"slow, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 80_000) }), theirs: good, others: 3, age: hour}, "", "hold: p", "", "too little of a history"},
 		{
-			"another mix", fixed{windows: 60, mine: with(asking(600, 6), routes(300, 300)), theirs: with(asking(600, 1), routes(500, 100)), others: 3, age: hour, history: true},
+			"another mix",
+			fixed{windows: 60, mine: with(asking(600, 6), routes(300, 300)), theirs: with(asking(600, 1), routes(500, 100)), others: 3, age: hour, history: true},
 			"", "inconclusive: not comparable, routes differ", "mix", "inconclusive: v2 gets other routes than the others, so they cannot be compared: GET / 50.0 % of requests instead of 83.3 %",
 		},
 		{"another mix does not excuse severe faults", fixed{windows: 60, mine: with(asking(600, 60), routes(300, 300)), theirs: with(asking(600, 1), routes(500, 100)), others: 3, age: hour, history: true}, "fail: 3600 answers failed on web-1", "inconclusive", "mix", "inconclusive"},
-		{"a metric on one side", fixed{windows: 6, mine: with(good, gauge("mine")), theirs: with(good, gauge("theirs")), others: 3, age: hour, history: true}, "", "", "gauges", "report: 1 series are not compared, since they were not read before the rollout\nreport: 1 series are new with v2: mine\nreport: 1 series are gone with v2: theirs"},
+		{"a metric on one side", fixed{windows: 6, mine: with(good, gauge("mine")), theirs: with(good, gauge("theirs")), others: 3, age: hour, history: true, before: bare}, "", "", "gauges", "report: 1 series are not compared, since they were not read before the rollout\nreport: 1 series are new with v2: mine\nreport: 1 series are gone with v2: theirs"},
 		{"negative counts", fixed{windows: 60, mine: asking(-5, -3), theirs: good, others: 3, age: hour, history: true}, "inconclusive: no traffic", "inconclusive: no traffic", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -158,6 +174,41 @@ func TestJudge(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLittleTraffic: with windows of a second and a request now and then, hardly a window has requests on both sides.
+func TestLittleTraffic(t *testing.T) {
+	t.Parallel()
+	j, begin := metrics.New(metrics.Config{}), begun()
+	var findings []segue.Finding
+	for i := range 600 {
+		e := judge.Evidence{Stable: "v1", Candidate: "v2", Since: begin.Add(time.Duration(i) * time.Second), Until: begin.Add(time.Duration(i+1) * time.Second)}
+		for at, name := range []segue.ServerName{"a", "b", "c"} {
+			s := judge.ServerEvidence{Server: name, Release: "v1", Started: begin.Add(-time.Hour)}
+			if at == 0 {
+				s.Release = "v2"
+			}
+			if i%12 == 5*at {
+				s.Requests = 1
+				s.Errors = map[segue.ReleaseName]int64{"v2": 1}[s.Release]
+			}
+			e.Servers = append(e.Servers, s)
+		}
+		findings = j.Weigh(e)
+	}
+	if got := told(findings, "errors"); !strings.HasPrefix(got, "fail: 50 answers failed on a and 0 on the others") {
+		t.Errorf("errors: %q", got)
+	}
+}
+
+// TestNoBudget: a lane without an error rate never fails.
+func TestNoBudget(t *testing.T) {
+	t.Parallel()
+	f := fixed{windows: 60, mine: asking(600, 60), theirs: asking(600, 1), others: 3, age: time.Hour, history: true}
+	findings := last(metrics.New(metrics.Config{Budget: evidence.Budget{Logs: 0.01}}), f.evidence())
+	if _, err := json.Marshal(findings); err != nil || !strings.HasPrefix(told(findings, "errors"), "hold: 10.0 % of answers failed on web-1") {
+		t.Errorf("%v: %q", err, told(findings, "errors"))
 	}
 }
 
@@ -240,8 +291,8 @@ func TestWildEvidence(t *testing.T) {
 	count := rapid.OneOf(rapid.Int64Range(0, 1000), rapid.SampledFrom([]int64{0, -1, math.MinInt64, 1 << 40}))
 	row := rapid.Custom(func(t *rapid.T) judge.ServerEvidence {
 		s := judge.ServerEvidence{
-			Server:  segue.ServerName(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "server")),
-			Release: segue.ReleaseName(rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "release")),
+			Server:   segue.ServerName(rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "server")),
+			Release:  segue.ReleaseName(rapid.SampledFrom([]string{"v1", "v2", "v3"}).Draw(t, "release")),
 			Requests: count.Draw(t, "requests"), Errors: count.Draw(t, "errors"),
 			Latency: durations(rapid.Int64Range(0, 500).Draw(t, "n"), rapid.Uint64Range(1, 1e6).Draw(t, "micros")),
 			Routes:  map[string]int64{rapid.SampledFrom([]string{"x", "y"}).Draw(t, "route"): count.Draw(t, "of route")},
@@ -277,9 +328,10 @@ func TestWildEvidence(t *testing.T) {
 			at, e.Before = e.Until, before
 			before = nil
 			for _, s := range e.Servers {
-				if s.Release == "v2" {
+				switch s.Release {
+				case "v2":
 					mine += max(0, s.Requests)
-				} else if s.Release == "v1" {
+				case "v1":
 					theirs += max(0, s.Requests)
 				}
 			}

@@ -22,7 +22,9 @@ const (
 
 // Kayenta judges by the rule of Spinnaker's Kayenta, for teams that come from there: values of each minute of candidate and stable, the
 // Mann-Whitney test at 98 % with a tolerance of 0.25, over a window that grows; the score passes at 95 and is marginal at 75. The groups
-// errors, latency and gauges weigh the same. It only reports.
+// errors, latency and gauges weigh the same. It only reports, for good reason: of equal releases on servers that are alike but have moods of 10 %
+// that last for minutes, 18 % do not pass at one look after an hour and 70 % at some look of one a minute; on servers that differ by 30 % for
+// good, all of them (TestKayentaOfEqualReleases). Judge fails 1 % of those.
 type Kayenta struct {
 	open   [2]minute
 	since  time.Time

@@ -41,7 +41,9 @@ func (m *mix) add(mine, theirs map[string]float64) {
 }
 
 // differs says that errors and durations cannot be compared.
-func (m *mix) differs() bool { return m.test.LogE() >= math.Log(mixAt) && m.test.Distance() >= harmless }
+func (m *mix) differs() bool {
+	return m.test.LogE() >= math.Log(mixAt) && m.test.Distance() >= harmless
+}
 
 // describe names the routes whose shares differ most.
 func (m *mix) describe() string {

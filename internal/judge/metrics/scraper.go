@@ -26,7 +26,9 @@ type Scraper struct {
 }
 
 // NewScraper makes one for the address of an instance's metrics. The client brings the time limit.
-func NewScraper(client *http.Client, address string) *Scraper { return &Scraper{client: client, url: address} }
+func NewScraper(client *http.Client, address string) *Scraper {
+	return &Scraper{client: client, url: address}
+}
 
 // Scraped is what one scrape tells.
 type Scraped struct {

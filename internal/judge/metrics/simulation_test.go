@@ -3,51 +3,89 @@ package metrics_test
 import (
 	"testing"
 
+	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/metrics"
 )
 
+// simulate runs many rollouts; each seed is one.
+func simulate(t *testing.T, w world, runs int, fresh func() judge.Judge) []course {
+	t.Helper()
+	courses := make([]course, runs)
+	for i := range courses {
+		w.seed = uint64(i)
+		courses[i] = run(fresh(), w.windows())
+	}
+	return courses
+}
+
+func fresh() judge.Judge { return metrics.New(metrics.Config{}) }
+
+// usual is a service of 600 requests and 1.8 errors a minute and server.
+func usual(others, minutes int) world {
+	return world{others: others, minutes: minutes, past: 120, requests: 600, errors: 1.8}
+}
+
+// TestEqualReleases: two releases that are the same, on servers that are not. The budget is 5 %, of which errors and latency have 0.75 % each,
+// the severe lane 0.1 % and gauges 0.4 %.
 func TestEqualReleases(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name string
-		world
-		runs int
+		name                    string
+		others, runs            int
+		past                    int
+		fails, holds            float64
+		errorsPass, latencyPass float64
 	}{
-		{"3 others", world{others: 3, minutes: 60, past: 120, requests: 600, errors: 1.8, gauges: 3, autocorrelation: 0.6, routes: true}, 300},
-		{"1 other", world{others: 1, minutes: 60, past: 120, requests: 600, errors: 1.8, gauges: 3, autocorrelation: 0.6, routes: true}, 300},
+		{"3 others", 3, 300, 120, 0.01, 0.05, 0.9, 0.9},
+		{"1 other", 1, 60, 120, 0.03, 0.08, 0.7, 0.7},
+		{"3 others, no history", 3, 30, 0, 0, 0.15, 0.5, 0.7},
 	} {
-		courses := make([]course, test.runs)
-		for i := range courses {
-			test.seed = uint64(i)
-			courses[i] = run(metrics.New(metrics.Config{}), test.windows())
+		w := usual(test.others, 60)
+		w.past, w.gauges, w.autocorrelation, w.routes = test.past, 3, 0.6, true
+		courses := simulate(t, w, test.runs, fresh)
+		fails, holds := share(courses, "errors fail", "latency fail", "gauges fail"), share(courses, "errors hold", "latency hold", "gauges hold")
+		t.Logf("%s, %d rollouts of 60 min: %.3f fail (errors %.3f, latency %.3f), %.3f hold (errors %.3f, latency %.3f, gauges %.3f), mix %.3f",
+			test.name, test.runs, fails, share(courses, "errors fail"), share(courses, "latency fail"), holds,
+			share(courses, "errors hold"), share(courses, "latency hold"), share(courses, "gauges hold"), share(courses, "mix inconclusive"))
+		t.Logf("%s: errors pass in %.0f min, latency in %.0f (medians)", test.name, median(courses, "errors pass"), median(courses, "latency pass"))
+		if fails > test.fails || holds > test.holds || share(courses, "mix inconclusive") > 0 {
+			t.Errorf("%s: %.3f fail, %.3f hold", test.name, fails, holds)
 		}
-		for _, key := range []string{"errors fail", "errors hold", "errors pass", "latency fail", "latency hold", "latency pass", "gauges hold", "gauges fail", "mix inconclusive"} {
-			t.Logf("%s: %s %.3f, median %.0f", test.name, key, share(courses, key), median(courses, key))
+		if share(courses, "errors pass") < test.errorsPass || share(courses, "latency pass") < test.latencyPass {
+			t.Errorf("%s: errors pass in %.3f, latency in %.3f", test.name, share(courses, "errors pass"), share(courses, "latency pass"))
 		}
 	}
 }
 
+// TestDelays: how long faults take to be found, on servers as above. A candidate that is held is stopped: nobody else gets it.
 func TestDelays(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		name string
-		world
-		runs int
+		name       string
+		world      world
+		lane       string
+		stop, fail float64 // medians, in minutes
+		least      float64 // share that is stopped
 	}{
-		{"errors x3", world{others: 3, minutes: 60, past: 120, requests: 600, errors: 1.8, errorRatio: 3}, 60},
-		{"errors x10", world{others: 3, minutes: 60, past: 120, requests: 600, errors: 1.8, errorRatio: 10}, 60},
-		{"time +100 %", world{others: 3, minutes: 60, past: 120, requests: 600, errors: 1.8, timeRatio: 2}, 60},
-		{"time +50 %", world{others: 3, minutes: 60, past: 120, requests: 600, errors: 1.8, timeRatio: 1.5}, 60},
-		{"time +50 %, 1", world{others: 1, minutes: 60, past: 120, requests: 600, errors: 1.8, timeRatio: 1.5}, 60},
-		{"gauges", world{others: 3, minutes: 120, past: 120, requests: 10, errors: 1, gauges: 3, autocorrelation: .6, gaugeShift: 3}, 60},
+		{"errors x3", func() world { w := usual(3, 30); w.errorRatio = 3; return w }(), "errors", 4, 12, 0.95},
+		{"errors x10", func() world { w := usual(3, 10); w.errorRatio = 10; return w }(), "errors", 1, 2, 1},
+		{"time +100 %", func() world { w := usual(3, 10); w.timeRatio = 2; return w }(), "latency", 1, 1, 0.9},
+		{"time +50 %", func() world { w := usual(3, 20); w.timeRatio = 1.5; return w }(), "latency", 3, 4, 0.7},
+		{"gauges +30 %", func() world {
+			w := usual(3, 120)
+			w.requests, w.gauges, w.autocorrelation, w.gaugeShift = 10, 3, 0.6, 3
+			return w
+		}(), "gauges", 60, 1e9, 0.8},
 	} {
-		courses := make([]course, test.runs)
-		for i := range courses {
-			test.seed = uint64(i)
-			courses[i] = run(metrics.New(metrics.Config{}), test.windows())
+		courses := simulate(t, test.world, 30, fresh)
+		stop, fail := median(courses, test.lane+" hold", test.lane+" fail"), median(courses, test.lane+" fail")
+		stopped := share(courses, test.lane+" hold", test.lane+" fail")
+		t.Logf("%s: %.2f stopped, after %.0f min (median), failed after %.3g", test.name, stopped, stop, fail)
+		if stop > test.stop || fail > test.fail || stopped < test.least {
+			t.Errorf("%s: %.2f stopped after %v min, failed after %v; want %v and %v", test.name, stopped, stop, fail, test.stop, test.fail)
 		}
-		for _, key := range []string{"errors fail", "errors hold", "errors pass", "latency fail", "latency hold", "latency pass", "gauges hold", "gauges fail"} {
-			t.Logf("%s: %s %.3f, median %.0f", test.name, key, share(courses, key), median(courses, key))
+		if passed := share(courses, test.lane+" pass"); passed > 0.1 {
+			t.Errorf("%s: %.2f passed", test.name, passed)
 		}
 	}
 }

@@ -37,8 +37,8 @@ type subject struct {
 	errors, suspect *evidence.Process
 	severe, ratio   *evidence.Process
 	latency         chain
-	gauges  map[string]*rank
-	book    *evidence.Book
+	gauges          map[string]*rank
+	book            *evidence.Book
 }
 
 // tally counts requests and errors.
@@ -69,8 +69,7 @@ func (s *subject) weigh(h history, mine, others side, length time.Duration) {
 	s.weighed += length
 	s.mine.add(mine)
 	s.theirs.add(others)
-	_, known := h.sum(append(slices.Clone(others.names), mine.names...))
-	s.stranger = s.stranger || !known
+	s.stranger = s.stranger || !h.knows(mine, others)
 	x := h.exposures(mine, others)
 	s.errors.Add(splitOf(mine, others, x.most, h.errorPhi))
 	s.suspect.Add(splitOf(mine, others, x.some, h.errorPhi))
@@ -125,13 +124,11 @@ func (c *chain) add(h history, mine, others side) {
 			c.mine, c.theirs = c.seen()
 		}
 		c.names = others.names
-		margin := latencyMargin
-		before, known := h.sum(mine.names)
-		theirs, alsoKnown := h.sum(others.names)
-		if !known || !alsoKnown {
-			c.stranger, margin, before, theirs = true, strangerMargin-1, past{}, past{}
+		if h.knows(mine, others) {
+			c.now = evidence.NewLatency(latencyMargin, h.latency(mine.names), h.latency(others.names))
+		} else {
+			c.stranger, c.now = true, evidence.NewLatency(strangerMargin-1, telemetry.Distribution{}, telemetry.Distribution{})
 		}
-		c.now = evidence.NewLatency(margin, before.latency, theirs.latency)
 		// One server's mood is soon taken for a fault of the other; those of several are less than their mean.
 		n := float64(len(others.names))
 		c.now.Temper(1 + (h.latencyPhi-1)/(n*n))
@@ -167,6 +164,8 @@ func (c *chain) seen() (mine, theirs telemetry.Distribution) {
 type fine struct {
 	ratio *evidence.NonInferior
 	few   [3]float64
+	// times is for the interval.
+	times *evidence.Process
 	tally tally
 }
 
@@ -178,12 +177,15 @@ const (
 // fewer are the shares that few bets on, as parts of the tolerated one.
 func fewer() [3]float64 { return [3]float64{0.02, 0.1, 0.3} }
 
-func newFine() fine { return fine{ratio: evidence.NewNonInferior(inferior)} }
+func newFine() fine {
+	return fine{ratio: evidence.NewNonInferior(inferior), times: evidence.NewProcess(evidence.Options{Null: 1})}
+}
 
 // add takes a bin of all the candidate's servers, with the exposure of all by their habits.
 func (f *fine) add(mine, others side, habit, phi float64) {
 	f.tally.add(mine)
 	f.ratio.Add(splitOf(mine, others, habit, phi))
+	f.times.Add(splitOf(mine, others, habit, phi))
 	for i, part := range fewer() {
 		// The likelihood ratio of one share against the other, over all requests of the bin.
 		f.few[i] += (mine.errors*math.Log(part) + (mine.requests-mine.errors)*math.Log((1-part*tolerated)/(1-tolerated))) / phi

@@ -27,20 +27,20 @@ type world struct {
 	gauges                            int
 	autocorrelation                   float64
 	routes                            bool
-	// window is the length of windows; 0 means a minute.
-	window time.Duration
+	// alike are servers without habits.
+	alike bool
 }
 
 type host struct {
-	name                       segue.ServerName
-	errorHabit, habit, mood    float64
-	gaugeHabits, gaugeMoods    []float64
+	name                    segue.ServerName
+	errorHabit, habit, mood float64
+	gaugeHabits, gaugeMoods []float64
 }
 
 // begun is when the rollout begins.
 func begun() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
-// windows gives the evidence of all of it; the first has the history.
+// windows gives the evidence of all of it, minute by minute; the first has the history.
 func (w world) windows() []judge.Evidence {
 	random := rand.New(rand.NewPCG(w.seed, 42))
 	hosts := make([]host, w.others+1)
@@ -51,42 +51,53 @@ func (w world) windows() []judge.Evidence {
 			hosts[i].gaugeMoods = append(hosts[i].gaugeMoods, random.NormFloat64())
 		}
 	}
+	for i := range hosts {
+		if w.alike {
+			hosts[i].errorHabit, hosts[i].habit = 0, 0
+			clear(hosts[i].gaugeHabits)
+		}
+	}
 	phase := 2 * math.Pi * random.Float64()
 	var before, after []judge.Evidence
-	for minute := -w.past; minute < w.minutes; minute++ {
+	one := func(minute, length int) judge.Evidence {
 		load := 1 + 0.5*math.Sin(phase+2*math.Pi*float64(minute)/180)
 		at := begun().Add(time.Duration(minute) * time.Minute)
-		e := judge.Evidence{Service: "shop", Stable: "v1", Candidate: "v2", Since: at, Until: at.Add(time.Minute)}
+		e := judge.Evidence{Service: "shop", Stable: "v1", Candidate: "v2", Since: at, Until: at.Add(time.Duration(length) * time.Minute)}
 		for i := range hosts {
 			release := segue.ReleaseName("v1")
 			if i == 0 && minute >= 0 {
 				release = "v2"
 			}
-			row := w.row(random, &hosts[i], load, release)
-			e.Servers = append(e.Servers, row)
+			e.Servers = append(e.Servers, w.row(random, &hosts[i], load, length, release))
 		}
-		if minute < 0 {
-			before = append(before, e)
-		} else {
-			after = append(after, e)
-		}
+		return e
 	}
-	if len(after) > 0 {
-		after[0].Before = before
+	// History is kept in slices of two minutes.
+	for minute := -w.past; minute < 0; minute += 2 {
+		before = append(before, one(minute, 2))
 	}
+	for minute := range w.minutes {
+		after = append(after, one(minute, 1))
+	}
+	after[0].Before = before
 	return after
 }
 
-// row is one server's minute.
-func (w world) row(random *rand.Rand, h *host, load float64, release segue.ReleaseName) judge.ServerEvidence {
+// row is what one server does in some minutes.
+func (w world) row(random *rand.Rand, h *host, load float64, minutes int, release segue.ReleaseName) judge.ServerEvidence {
 	errorRatio, shift, gaugeShift := 1.0, 0.0, 0.0
 	if release == "v2" {
 		errorRatio, shift, gaugeShift = max(w.errorRatio, 1), math.Log(max(w.timeRatio, 1)), w.gaugeShift
 	}
-	h.mood = 0.9*h.mood + math.Sqrt(1-0.81)*0.1*random.NormFloat64()
+	mood := 0.0
+	for range minutes {
+		h.mood = wander(random, h.mood, 0.1, 0.9)
+		mood += h.mood / float64(minutes)
+	}
+	load *= float64(minutes)
 	row := judge.ServerEvidence{
 		Server: h.name, Release: release, Ready: true, Started: begun().Add(-time.Hour),
-		Latency: h.durations(random, w.requests*load, shift),
+		Latency: durationsAround(random, 20e3*math.Exp(h.habit+mood+shift), w.requests*load),
 	}
 	row.Requests = row.Latency.Count
 	row.Errors = min(row.Requests, int64(poisson(random, w.errors*load*errorRatio*math.Exp(h.errorHabit))))
@@ -95,18 +106,27 @@ func (w world) row(random *rand.Rand, h *host, load float64, release segue.Relea
 		row.Routes = map[string]int64{"GET /": max(0, row.Requests-buy), "POST /buy": min(buy, row.Requests)}
 	}
 	for i := range h.gaugeMoods {
-		h.gaugeMoods[i] = w.autocorrelation*h.gaugeMoods[i] + math.Sqrt(1-w.autocorrelation*w.autocorrelation)*random.NormFloat64()
 		if row.Gauges == nil {
 			row.Gauges = map[string]float64{}
 		}
-		row.Gauges[fmt.Sprintf("gauge_%d", i)] = 100 * load * math.Exp(h.gaugeHabits[i]+0.1*(h.gaugeMoods[i]+gaugeShift))
+		mood := 0.0
+		for range minutes {
+			h.gaugeMoods[i] = wander(random, h.gaugeMoods[i], 1, w.autocorrelation)
+			mood += h.gaugeMoods[i] / float64(minutes)
+		}
+		row.Gauges[fmt.Sprintf("gauge_%d", i)] = 100 * load / float64(minutes) * math.Exp(h.gaugeHabits[i]+0.1*(mood+gaugeShift))
 	}
 	return row
 }
 
-// durations draws a minute of lognormal durations around 20 ms, in cells of a shaken grid.
-func (h *host) durations(random *rand.Rand, requests, shift float64) telemetry.Distribution {
-	const cells, step, scatter = 45, 0.125, 0.5
+// wander is one step of an AR(1) series.
+func wander(random *rand.Rand, at, deviation, resemblance float64) float64 {
+	return resemblance*at + math.Sqrt(1-resemblance*resemblance)*deviation*random.NormFloat64()
+}
+
+// durationsAround draws lognormal durations, in cells of a shaken grid.
+func durationsAround(random *rand.Rand, middle, requests float64) telemetry.Distribution {
+	const cells, step, scatter = 28, 0.2, 0.5
 	shake, all := random.Float64(), telemetry.Distribution{}
 	for i := range cells {
 		z := -2.7 + (float64(i)+shake)*step
@@ -115,7 +135,7 @@ func (h *host) durations(random *rand.Rand, requests, shift float64) telemetry.D
 		if n == 0 {
 			continue
 		}
-		micros := uint64(20e3 * math.Exp(scatter*z+h.habit+h.mood+shift))
+		micros := uint64(middle * math.Exp(scatter*z))
 		all.Count += int64(n)
 		all.SumMicros += int64(n) * int64(micros)
 		all.MaxMicros = max(all.MaxMicros, int64(micros))
@@ -165,11 +185,11 @@ func run(j judge.Judge, windows []judge.Evidence) course {
 	return c
 }
 
-// share tells how many of the courses came to it.
-func share(courses []course, key string) float64 {
+// share tells how many of the courses came to one of the keys.
+func share(courses []course, keys ...string) float64 {
 	n := 0.0
 	for _, c := range courses {
-		if c[key] > 0 {
+		if slices.ContainsFunc(keys, func(key string) bool { return c[key] > 0 }) {
 			n++
 		}
 	}

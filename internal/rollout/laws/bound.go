@@ -6,7 +6,7 @@ import "github.com/segue-deploy/segue"
 // service's own; none behind a maintenance page or while nothing was ever deployed; one server less than there are on a way back that
 // has no server to spare.
 func BoundOf(service segue.Service, stable segue.Release, plan segue.Plan) int {
-	surge := service.Strategy.Surge && service.CanSurge && service.Balanced
+	surge := (service.Strategy.Surge || service.Strategy.Kind == segue.Parallel) && service.CanSurge && service.Balanced
 	servers := len(service.Servers)
 	switch {
 	case stable.Name == "":

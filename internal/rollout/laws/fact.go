@@ -33,6 +33,10 @@ const (
 	Stopping FactKind = "stopping"
 	// Stopped means that it is gone.
 	Stopped FactKind = "stopped"
+	// MirrorOn means that from here on the balancer copies requests to an instance.
+	MirrorOn FactKind = "mirror on"
+	// MirrorOff means that it copies none.
+	MirrorOff FactKind = "mirror off"
 	// Bound means that from here on this many ready backends in rotation are the minimum (Count).
 	Bound FactKind = "bound"
 	// Open means that one may go back to a release.
@@ -109,6 +113,8 @@ type world struct {
 	bound    int
 	open     map[segue.ReleaseName]bool
 	beyond   map[segue.ServerName]bool
+	// mirror is the instance that requests are copied to; "" for none.
+	mirror segue.InstanceID
 }
 
 // walk replays a trace and shows each fact to a law before it takes effect. The law answers with what is wrong, "" when nothing is.
@@ -139,6 +145,10 @@ func (w *world) take(fact Fact) {
 		w.open[fact.Release] = fact.Kind == Open
 	case Beyond:
 		w.beyond[fact.Server] = true
+	case MirrorOn:
+		w.mirror = fact.Instance
+	case MirrorOff:
+		w.mirror = ""
 	case Ended, Removed, Written, Found, Stopping:
 	default:
 		if instance := w.running[fact.Instance]; instance != nil {

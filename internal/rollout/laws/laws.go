@@ -13,7 +13,7 @@ import (
 func Check(balanced bool, trace []Fact) []Violation {
 	return slices.Concat(
 		Capacity(balanced, trace), AcknowledgedDrain(balanced, trace), TwoAtMost(balanced, trace), ContractLast(balanced, trace),
-		WayBack(balanced, trace), NothingHidden(balanced, trace), NoDataLost(balanced, trace),
+		WayBack(balanced, trace), NothingHidden(balanced, trace), MirrorEnds(balanced, trace), NoDataLost(balanced, trace),
 	)
 }
 
@@ -182,6 +182,21 @@ func (w *world) unwell(server segue.ServerName, release segue.ReleaseName) bool 
 		}
 	}
 	return false
+}
+
+// MirrorEnds holds when the mirror to a release is off before an instance of that release is let in, and when no rollout ends with a mirror on, unless its end is mixed
+// and tells of the instance.
+func MirrorEnds(balanced bool, trace []Fact) []Violation {
+	return walk("mirror ends", balanced, trace, func(w *world, fact Fact) string {
+		switch {
+		case w.mirror == "":
+		case fact.Kind == Admitted && (fact.Instance == w.mirror || w.running[w.mirror] != nil && fact.Release == w.running[w.mirror].Release):
+			return fmt.Sprintf("%s is let in while requests are copied to %s", fact.Instance, w.mirror)
+		case fact.Kind == Ended && (fact.End.Phase != segue.PhaseMixed || !strings.Contains(fact.End.Sentence, string(w.mirror))):
+			return fmt.Sprintf("requests are copied to %s, and the end does not tell: %s", w.mirror, fact.End.Sentence)
+		}
+		return ""
+	})
 }
 
 // NoDataLost holds when every journal entry that was acknowledged is found again, as it was.

@@ -57,6 +57,8 @@ type check struct {
 	found [][]*migration.Misfit
 	// broken are those of statements that worked before, for which a change is to be named.
 	broken map[*statement][]*migration.Misfit
+	// lame is what was wrong with a statement from the first, by no change's fault.
+	lame map[*statement]string
 }
 
 type stage struct {
@@ -66,7 +68,7 @@ type stage struct {
 
 // walk goes through the stages.
 func (m *check) walk(ctx context.Context, p *prober, stages []stage) error {
-	m.broken = map[*statement][]*migration.Misfit{}
+	m.broken, m.lame = map[*statement][]*migration.Misfit{}, map[*statement]string{}
 	for _, stage := range stages {
 		for _, change := range stage.changes {
 			if err := p.apply(ctx, change); err != nil {
@@ -106,11 +108,13 @@ func (m *check) try(ctx context.Context, p *prober) error {
 		after, worked := outcomes[s]
 		switch {
 		case worked:
-			if found[i] = s.misfit(after, now); found[i] != nil {
+			if found[i] = s.misfit(after, now); found[i] != nil && found[i].Message != m.lame[s] {
 				m.broken[s] = append(m.broken[s], found[i])
 			}
 		case s.form != "":
-			found[i] = s.omission(now)
+			if found[i] = s.omission(now); found[i] != nil {
+				m.lame[s] = found[i].Message
+			}
 		case s.read.planned():
 			found[i] = &migration.Misfit{Query: s.Query, Code: s.worked.code, Message: s.worked.message}
 		}

@@ -20,13 +20,13 @@ func (a *asking) dependents(ctx context.Context) (blocking []string, err error) 
 	}
 	var along []string
 	for _, t := range a.gone() {
-		rows, err := a.prober.conn.Query(ctx, `SELECT regexp_replace(pg_describe_object(d.classid, d.objid, 0), '^rule \S+ on ', ''), bool_or(d.deptype IN ('a', 'i', 'P', 'S'))
+		rows, err := a.prober.conn.Query(ctx, `SELECT regexp_replace(pg_describe_object(d.classid, d.objid, d.objsubid), '^rule \S+ on ', ''), bool_or(d.deptype IN ('a', 'i', 'P', 'S'))
 			FROM pg_depend d LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND d.refclassid = $4::oid
 			WHERE d.refclassid = $1::oid AND d.refobjid = $2::oid AND ($3 = '' OR a.attname = $3)
 			  AND NOT (d.classid = d.refclassid AND d.objid = d.refobjid AND d.objsubid = 0)
 			  AND NOT EXISTS (SELECT FROM pg_depend own WHERE own.classid = d.classid AND own.objid = d.objid AND own.refclassid = d.refclassid AND own.refobjid = d.refobjid
 				AND own.deptype IN ('a', 'i') AND $3 = '' AND own.objid <> d.refobjid)
-			  AND d.classid NOT IN ('pg_attrdef'::regclass, 'pg_type'::regclass) GROUP BY 1 ORDER BY 1`, t.class, t.oid, t.column, classRelation)
+			  AND d.classid <> 'pg_type'::regclass AND NOT (d.classid = 'pg_attrdef'::regclass AND d.deptype IN ('a', 'i')) GROUP BY 1 ORDER BY 1`, t.class, t.oid, t.column, classRelation)
 		if err != nil {
 			return nil, server.Explain("read dependencies", err)
 		}

@@ -57,6 +57,10 @@ func newProber(ctx context.Context, conn *pgx.Conn) (*prober, error) {
 	if err != nil {
 		return nil, server.Explain("prepare to try statements", err)
 	}
+	// What is tried here would take the room of the applications' own statements, where this server is theirs. Only a superuser may keep it out.
+	if _, err := conn.Exec(ctx, "SET pg_stat_statements.track = 'none'", pgx.QueryExecModeSimpleProtocol); err != nil && refusal(err) == nil {
+		return nil, server.Explain("prepare to try statements", err)
+	}
 	return &prober{conn: conn}, nil
 }
 
@@ -152,39 +156,44 @@ func collect(pipeline *pgconn.Pipeline, o *outcome) error {
 // needed asks the server which of some tables' columns, or which other objects, a statement depends on: as the body of a function it is analysed as it
 // would be run, and the server writes down what it stands on (PostgreSQL 14 and later). known is false where it would not take the statement as such.
 // This is what tells a name that only looks alike from one that would silently mean something else, once the thing is gone.
-func (p *prober) needed(ctx context.Context, sql string, parameters []uint32, targets []target) (needed, known bool, err error) {
+func (p *prober) needed(ctx context.Context, sql string, parameters []uint32, targets []target) (stands []target, known bool, err error) {
 	tx, err := p.conn.Begin(ctx)
 	if err != nil {
-		return false, false, server.Explain("ask what a statement stands on", err)
+		return nil, false, server.Explain("ask what a statement stands on", err)
 	}
 	defer func() {
 		if failed := tx.Rollback(context.WithoutCancel(ctx)); failed != nil {
 			err = errors.Join(err, failed)
 		}
 	}()
-	types := make([]string, len(parameters))
-	for i, oid := range parameters {
-		if err := tx.QueryRow(ctx, "SELECT $1::oid::regtype::text", oid).Scan(&types[i]); err != nil {
-			return false, false, server.Explain("ask what a statement stands on", err)
-		}
+	var types string
+	const named = "SELECT coalesce(string_agg(format_type(o, NULL), ', ' ORDER BY n), '') FROM unnest($1::oid[]) WITH ORDINALITY AS parameter(o, n)"
+	if err := tx.QueryRow(ctx, named, parameters).Scan(&types); err != nil {
+		return nil, false, server.Explain("ask what a statement stands on", err)
 	}
 	body := strings.TrimRight(strings.TrimSpace(sql), ";")
-	create := "CREATE FUNCTION pg_temp.segue_needs(" + strings.Join(types, ", ") + ") RETURNS void LANGUAGE sql BEGIN ATOMIC " + body + "\n; END"
+	create := "CREATE FUNCTION pg_temp.segue_needs(" + types + ") RETURNS void LANGUAGE sql BEGIN ATOMIC " + body + "\n; END"
 	if _, err := tx.Exec(ctx, create, pgx.QueryExecModeSimpleProtocol); err != nil {
-		if _, refused := errors.AsType[*pgconn.PgError](err); refused {
-			return false, false, nil
+		if refusal(err) != nil {
+			return nil, false, nil
 		}
-		return false, false, server.Explain("ask what a statement stands on", err)
+		return nil, false, server.Explain("ask what a statement stands on", err)
 	}
-	for _, t := range targets {
-		const standsOn = `SELECT EXISTS (SELECT FROM pg_depend d JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND f.proname = 'segue_needs' AND f.pronamespace = pg_my_temp_schema()
-			WHERE d.refclassid = $1::oid AND d.refobjid = $2::oid AND ($3 = '' OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND a.attname = $3)))`
-		if err := tx.QueryRow(ctx, standsOn, t.class, t.oid, t.column).Scan(&needed); err != nil {
-			return false, false, server.Explain("ask what a statement stands on", err)
-		}
-		if needed {
-			break
-		}
+	classes, oids, columns := make([]uint32, len(targets)), make([]uint32, len(targets)), make([]string, len(targets))
+	for i, t := range targets {
+		classes[i], oids[i], columns[i] = t.class, t.oid, t.column
 	}
-	return needed, true, nil
+	const standsOn = `SELECT t.n FROM unnest($1::oid[], $2::oid[], $3::text[]) WITH ORDINALITY AS t(class, oid, attname, n)
+		WHERE EXISTS (SELECT FROM pg_depend d JOIN pg_proc f ON d.classid = 'pg_proc'::regclass AND d.objid = f.oid AND f.proname = 'segue_needs' AND f.pronamespace = pg_my_temp_schema()
+			WHERE d.refclassid = t.class AND d.refobjid = t.oid
+			  AND (t.attname = '' OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid AND a.attname = t.attname)))`
+	rows, err := tx.Query(ctx, standsOn, classes, oids, columns)
+	if err != nil {
+		return nil, false, server.Explain("ask what a statement stands on", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[int])
+	for _, n := range found {
+		stands = append(stands, targets[n-1])
+	}
+	return stands, true, server.Explain("ask what a statement stands on", err)
 }

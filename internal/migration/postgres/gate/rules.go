@@ -2,8 +2,8 @@ package gate
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -30,7 +30,9 @@ const (
 	ruleCheck   = "c"
 	ruleForeign = "f"
 	ruleNotNull = "n"
+	ruleUnique  = "u"
 	ruleType    = "type"
+	ruleDomain  = "domain"
 )
 
 // key tells rules apart: a constraint that was only renamed is the same.
@@ -40,6 +42,8 @@ func (r rule) key() string { return r.Table + "\x00" + r.Kind + "\x00" + r.Defin
 func (r rule) String() string {
 	name := r.Table + " (" + strings.Join(r.Columns, ", ") + ")"
 	switch r.Kind {
+	case ruleDomain:
+		return "domain " + r.Table
 	case ruleCheck:
 		return "a check on " + name
 	case ruleForeign:
@@ -72,7 +76,9 @@ UNION ALL SELECT t.name, 'u', regexp_replace(pg_get_indexdef(i.indexrelid), ' IN
 UNION ALL SELECT c.name, 'n', c.attname, ARRAY[c.attname], '', '{}', false, '' FROM columns c WHERE c.attnotnull
 UNION ALL SELECT c.name, 'type', c.attname || ' ' || format_type(c.atttypid, c.atttypmod) || coalesce((SELECT string_agg(pg_get_constraintdef(k.oid), ' ' ORDER BY k.oid)
 		FROM pg_constraint k WHERE k.contypid = c.atttypid), '') || coalesce((SELECT string_agg(e.enumlabel, ' ' ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = c.atttypid), ''),
-	ARRAY[c.attname], '', '{}', false, '' FROM columns c`
+	ARRAY[c.attname], '', '{}', false, '' FROM columns c
+UNION ALL SELECT n.nspname || '.' || t.typname, 'domain', t.typnotnull || coalesce((SELECT string_agg(pg_get_constraintdef(k.oid), ' ' ORDER BY k.oid) FROM pg_constraint k WHERE k.contypid = t.oid), ''),
+	'{}', '', '{}', false, '' FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace WHERE t.typtype = 'd' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`
 
 // readRules reads what a copy's tables refuse.
 func readRules(ctx context.Context, conn querier) ([]rule, error) {
@@ -93,7 +99,7 @@ func without(rules, others []rule) []rule {
 	return slices.DeleteFunc(slices.Clone(rules), func(r rule) bool { return known[r.key()] })
 }
 
-// tightening is what will be refused that was taken before, and what foreign keys will not do any more.
+// tightening is what will be refused that was taken before, and what foreign keys and unique keys will not do any more.
 type tightening struct {
 	fresh []rule
 	// refuses are the CHECKs that a row fails when it is given none of their columns.
@@ -109,8 +115,12 @@ func (a *asking) readTightening(ctx context.Context, before []rule) (t tightenin
 	}
 	t.refuses = map[string]bool{}
 	for _, r := range without(after, before) {
-		full, table := r.Table, a.after.relations[r.Table]
-		was, existed := a.before.relations[full]
+		table := a.after.relations[r.Table]
+		was, existed := a.before.relations[r.Table]
+		if r.Kind == ruleDomain && a.before.names[r.Table] {
+			t.fresh = append(t.fresh, r)
+			continue
+		}
 		// What nobody could write before is nobody's who is older; the server itself refuses what does not fit there.
 		if !existed || !slices.ContainsFunc(r.Columns, was.has) && r.Kind == ruleType {
 			continue
@@ -124,7 +134,8 @@ func (a *asking) readTightening(ctx context.Context, before []rule) (t tightenin
 		}
 	}
 	for _, r := range without(before, after) {
-		if r.Cascades {
+		keeps := func(column string) bool { return a.after.relations[r.Table].has(column) }
+		if r.Cascades || r.Kind == ruleUnique && len(r.Columns) > 0 && !slices.ContainsFunc(r.Columns, func(c string) bool { return !keeps(c) }) {
 			t.lost = append(t.lost, r)
 		}
 	}
@@ -133,7 +144,7 @@ func (a *asking) readTightening(ctx context.Context, before []rule) (t tightenin
 
 // refused asks the server whether a CHECK fails for a row with nothing but defaults in its columns.
 func (p *prober) refused(ctx context.Context, r rule, table relation) (fails bool, err error) {
-	var values []string
+	values := make([]string, 0, len(table.columns))
 	for _, c := range table.columns {
 		value := "NULL"
 		if c.fill != "" {
@@ -150,37 +161,73 @@ func (p *prober) refused(ctx context.Context, r rule, table relation) (fails boo
 
 // tightened says what a statement that works as a plan means under new rules: it is the row that is refused, and the row is not known.
 func (a *asking) tightened(s *statement) (migration.Answer, string) {
-	worst, why := migration.AnswerSafe, ""
-	note := func(answer migration.Answer, format string, args ...any) {
-		if worst.Worse(answer) != worst {
-			worst, why = answer, fmt.Sprintf(format, args...)
+	w := worst{answer: migration.AnswerSafe}
+	writes := written(s.worked.plan)
+	for _, full := range slices.Sorted(maps.Keys(writes)) {
+		a.refused(s, full, writes[full], &w)
+		a.forsaken(s, full, writes[full], &w)
+	}
+	for _, r := range a.tightening.fresh {
+		if _, name, _ := strings.Cut(r.Table, "."); r.Kind == ruleDomain && s.read.names(name) {
+			w.note(migration.AnswerUnknown, "it makes a value of %s, which has another rule", r)
 		}
 	}
-	for full, operation := range written(s.worked.plan) {
-		for _, r := range a.tightening.fresh {
-			if r.Table == full || r.Parent == full {
-				if answer := a.refuses(s, r, full, operation); answer != migration.AnswerSafe {
-					note(answer, "it writes %s, and %s would refuse %s", full, r, map[migration.Answer]string{migration.AnswerUnsafe: "it", migration.AnswerUnknown: "some of what it may write"}[answer])
-				}
-			}
-		}
-		for _, r := range a.tightening.lost {
-			if r.Parent == full && (operation == "Delete" || operation == "Merge" || operation == "Update" && touches(s.read.sets(), r.ParentColumns)) {
-				note(migration.AnswerUnknown, "it leaves the rows of %s to a foreign key that is gone", r.Table)
-			}
-		}
-	}
-	if worst == migration.AnswerSafe || a.newer(s) && worst == migration.AnswerUnknown {
+	if w.answer == migration.AnswerSafe || a.newer(s) && w.answer == migration.AnswerUnknown {
 		return migration.AnswerSafe, ""
 	}
-	return a.atMost(worst, s), why
+	return a.atMost(w.answer, s), w.why
+}
+
+// worst keeps the worst of several answers, with why.
+type worst struct {
+	answer migration.Answer
+	why    string
+}
+
+func (w *worst) note(answer migration.Answer, format string, args ...any) {
+	if w.answer.Worse(answer) != w.answer {
+		w.answer, w.why = answer, fmt.Sprintf(format, args...)
+	}
+}
+
+// refused notes which new rules would refuse what a statement writes to a table.
+func (a *asking) refused(s *statement, full, operation string, w *worst) {
+	for _, r := range a.tightening.fresh {
+		if r.Table != full && r.Parent != full {
+			continue
+		}
+		switch answer := a.refuses(s, r, full, operation); answer {
+		case migration.AnswerUnsafe:
+			w.note(answer, "it writes %s, and %s would refuse it", full, r)
+		case migration.AnswerUnknown:
+			w.note(answer, "it writes %s, and %s would refuse some of what it may write", full, r)
+		case migration.AnswerSafe:
+		}
+	}
+}
+
+// forsaken notes which rules that are gone did something for a statement.
+func (a *asking) forsaken(s *statement, full, operation string, w *worst) {
+	for _, r := range a.tightening.lost {
+		if r.Table == full && r.Kind == ruleUnique && s.read.skips() {
+			w.note(migration.AnswerUnknown, "it may count on %s, which is gone, to skip rows that are there", r)
+		}
+		if r.Parent == full && moves(s, operation, r.ParentColumns) {
+			w.note(migration.AnswerUnknown, "it leaves the rows of %s to a foreign key that is gone", r.Table)
+		}
+	}
+}
+
+// moves says whether a statement takes away or changes what foreign keys point at.
+func moves(s *statement, operation string, key []string) bool {
+	return operation == "Delete" || operation == "Merge" || operation == "Update" && touches(s.read.sets(), key)
 }
 
 // refuses says whether a new rule would refuse what a statement writes.
 func (a *asking) refuses(s *statement, r rule, full, operation string) migration.Answer {
 	sets := s.read.sets()
 	if r.Parent == full && r.Table != full {
-		if operation == "Delete" || operation == "Merge" || operation == "Update" && touches(sets, r.ParentColumns) {
+		if moves(s, operation, r.ParentColumns) {
 			return migration.AnswerUnknown
 		}
 		return migration.AnswerSafe
@@ -225,9 +272,9 @@ func (t tightening) inserted(r rule, table relation, given map[string]bool) migr
 		}
 	}
 	switch {
-	case r.Kind == ruleCheck && t.refuses[r.key()]:
+	case r.Kind == ruleCheck && t.refuses[r.key()], r.Kind == ruleNotNull && !filled:
 		return migration.AnswerUnsafe
-	case r.Kind == ruleCheck, r.Kind == ruleNotNull: // one that leaves out what must be given is found without this
+	case r.Kind == ruleCheck, r.Kind == ruleNotNull:
 		return migration.AnswerSafe
 	case filled, len(r.Columns) == 0, r.Kind == ruleType:
 		return migration.AnswerUnknown
@@ -236,72 +283,21 @@ func (t tightening) inserted(r rule, table relation, given map[string]bool) migr
 	}
 }
 
-func touches(names map[string]bool, columns []string) bool {
-	return slices.ContainsFunc(columns, func(column string) bool { return names[column] })
+func touches(sets map[string]bool, columns []string) bool {
+	return slices.ContainsFunc(columns, func(column string) bool {
+		_, set := sets[column]
+		return set
+	})
 }
 
-// sets gives the columns that a statement sets by UPDATE, in any of its parts.
-func (t text) sets() map[string]bool {
-	names := map[string]bool{}
+// skips says whether rows that conflict with whatever rule are left out by an INSERT.
+func (t text) skips() bool {
 	for i := range t.tokens {
-		if !t.is(i, "set") {
-			continue
-		}
-		for j := i + 1; j < len(t.tokens) && !t.is(j, "from", "where", "returning", ")", "when"); {
-			end := t.over(j)
-			if end == j && t.name(j) {
-				names[t.at(j).Value()] = true
-			}
-			for k := j + 1; k < end-1; k++ {
-				if t.name(k) {
-					names[t.at(k).Value()] = true
-				}
-			}
-			for j = max(end, j+1); j < len(t.tokens) && !t.is(j, ",", "from", "where", "returning", ")", "when"); {
-				j = max(t.over(j), j+1)
-			}
-			if t.is(j, ",") {
-				j++
-			}
+		if t.is(i, "conflict") && t.is(i+1, "do") {
+			return true
 		}
 	}
-	return names
-}
-
-// written gives the tables that a plan writes, "schema.name", and how.
-func written(plan string) map[string]string {
-	type write struct {
-		node
-		Operation string
-		Plans     []json.RawMessage
-	}
-	found := map[string]string{}
-	var visit func(raw json.RawMessage)
-	visit = func(raw json.RawMessage) {
-		var n write
-		if json.Unmarshal(raw, &n) != nil {
-			return
-		}
-		if n.Operation != "" && n.Relation != "" {
-			full := n.Schema + "." + n.Relation
-			if before := found[full]; before != "" && before != n.Operation {
-				found[full] = "Merge"
-			} else {
-				found[full] = n.Operation
-			}
-		}
-		for _, below := range n.Plans {
-			visit(below)
-		}
-	}
-	var trees []struct{ Plan json.RawMessage }
-	if json.Unmarshal([]byte(plan), &trees) != nil {
-		return found
-	}
-	for _, tree := range trees {
-		visit(tree.Plan)
-	}
-	return found
+	return false
 }
 
 // writes looks for bodies of functions that write what would be refused.

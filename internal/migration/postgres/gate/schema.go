@@ -15,9 +15,11 @@ import (
 
 // relation is a table or view of a scratch copy.
 type relation struct {
-	oid     uint32
-	view    bool
-	columns []column
+	oid  uint32
+	view bool
+	// row is the type of its rows, rows that of arrays of them.
+	row, rows uint32
+	columns   []column
 	// filler holds the sources of functions that run before rows are inserted: they may give a column its value.
 	filler string
 }
@@ -25,6 +27,8 @@ type relation struct {
 // column is one of a relation's.
 type column struct {
 	name, kind string
+	// oid is the type's: a type that was made anew has the old name.
+	oid uint32
 	// required columns must be given by an INSERT: not null, and nothing else fills them.
 	required bool
 	// lends is true where a default fills it, with fill.
@@ -32,8 +36,16 @@ type column struct {
 	fill  string
 }
 
-func (r relation) has(name string) bool {
-	return slices.ContainsFunc(r.columns, func(c column) bool { return c.name == name })
+func (r relation) has(name string) bool { return r.column(name) != nil }
+
+// column gives one of the columns, nil for none of the name.
+func (r relation) column(name string) *column {
+	for i := range r.columns {
+		if r.columns[i].name == name {
+			return &r.columns[i]
+		}
+	}
+	return nil
 }
 
 // schema is a scratch copy's, by "schema.name", at one time.
@@ -54,7 +66,7 @@ func readSchema(ctx context.Context, conn *pgx.Conn) (schema, error) {
 	if s.names, err = readNames(ctx, conn); err != nil {
 		return s, err
 	}
-	const query = `SELECT n.nspname || '.' || c.relname, c.oid, c.relkind IN ('v', 'm'), a.attname, format_type(a.atttypid, a.atttypmod),
+	const query = `SELECT n.nspname || '.' || c.relname, c.oid, c.relkind IN ('v', 'm'), c.reltype, (SELECT t.typarray FROM pg_type t WHERE t.oid = c.reltype), a.attname, format_type(a.atttypid, a.atttypmod), a.atttypid,
 			a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attgenerated = '', a.atthasdef AND a.attgenerated = '',
 			coalesce((SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid = c.oid AND d.adnum = a.attnum AND a.attgenerated = ''), ''),
 			coalesce((SELECT string_agg(f.prosrc, ' ') FROM pg_trigger t JOIN pg_proc f ON f.oid = t.tgfoid
@@ -69,9 +81,10 @@ func readSchema(ctx context.Context, conn *pgx.Conn) (schema, error) {
 	var name, filler string
 	var one relation
 	var col column
-	_, err = pgx.ForEachRow(rows, []any{&name, &one.oid, &one.view, &col.name, &col.kind, &col.required, &col.lends, &col.fill, &filler}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&name, &one.oid, &one.view, &one.row, &one.rows, &col.name, &col.kind, &col.oid, &col.required, &col.lends, &col.fill, &filler}, func() error {
 		known := s.relations[name]
-		s.relations[name] = relation{oid: one.oid, view: one.view, columns: append(known.columns, col), filler: filler}
+		one.columns, one.filler = append(known.columns, col), filler
+		s.relations[name] = one
 		return nil
 	})
 	if err != nil {
@@ -124,20 +137,40 @@ func (s schema) find(path []string, schemaName, name string) (full string, found
 	return "", relation{}, false
 }
 
-// changed says how a relation differs in another schema: whether at all, and whether what was there is at its place still.
-func (s schema) changed(later schema, full string) (changed, moved bool) {
+// changed says whether a relation has other columns in another schema.
+func (s schema) changed(later schema, full string) bool {
+	return !slices.EqualFunc(s.relations[full].columns, later.relations[full].columns, column.like)
+}
+
+// moved says whether what the first columns of a relation are, all for less than none, are others in another schema.
+func (s schema) moved(later schema, full string, first int) bool {
 	was, is := s.relations[full].columns, later.relations[full].columns
-	if slices.Equal(was, is) {
-		return false, false
+	if first < 0 || first > len(was) {
+		first = len(was)
 	}
-	names := func(columns []column) string {
-		var all strings.Builder
-		for _, c := range columns {
-			all.WriteString(c.name + "\x00" + c.kind + "\x00")
+	return len(is) < first || !slices.EqualFunc(was[:first], is[:first], column.like)
+}
+
+// retyped says whether a column of a relation has another type in another schema.
+func (s schema) retyped(later schema, full string) bool {
+	return slices.ContainsFunc(later.relations[full].columns, func(is column) bool {
+		return slices.ContainsFunc(s.relations[full].columns, func(was column) bool { return was.name == is.name && !was.like(is) })
+	})
+}
+
+// rowType gives the relation of whose rows, or arrays of rows, a type is, where that has other columns in another schema; "" for none.
+func (s schema) rowType(later schema, oid uint32) string {
+	for full, r := range s.relations {
+		if oid != 0 && (oid == r.row || oid == r.rows) && s.changed(later, full) {
+			return full
 		}
-		return all.String()
 	}
-	return names(was) != names(is), !strings.HasPrefix(names(is), names(was))
+	return ""
+}
+
+// like says whether two columns look the same from outside.
+func (c column) like(other column) bool {
+	return c.name == other.name && c.kind == other.kind && c.oid == other.oid
 }
 
 // applyError says that the copy would not take a change.

@@ -1,9 +1,8 @@
 package gate
 
 import (
-	"encoding/json"
 	"fmt"
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,8 +25,9 @@ type statement struct {
 	// worked is what came of it when it worked, and where the schema stood then.
 	worked outcome
 	was    schema
-	// stands is true when the server says that it stands on what would go, sure when it could say so at all.
-	stands, sure bool
+	// stands is what would go and the server says that it stands on, sure whether it could say so at all.
+	stands []target
+	sure   bool
 }
 
 // newStatement reads a query. ok is false for what cannot need anything (SET, COMMIT).
@@ -77,75 +77,125 @@ func otherColumns(before, after outcome) string {
 
 // shifted finds what the server takes in both schemas, and what means something else: whole rows as values, INSERT by position, NATURAL JOIN.
 func (s *statement) shifted(after outcome, is schema) string {
-	whole := wholeRows(s.worked.plan)
+	for _, field := range s.worked.columns {
+		if full := s.was.rowType(is, field.DataTypeOID); full != "" {
+			return "it gives whole rows of " + full + ", which have other columns"
+		}
+	}
 	tables := planned(s.worked.plan)
-	for full, alias := range tables {
-		changed, _ := s.was.changed(is, full)
-		if !changed {
-			continue
-		}
-		if slices.ContainsFunc(whole, func(name string) bool { return alias[name] }) {
-			return "it uses whole rows of " + full + " as values, which have other columns"
-		}
-		if s.read.names("natural") {
-			return "it joins " + full + " by whatever columns have the same name"
-		}
-		if slices.ContainsFunc(s.read.inserts(), func(n insert) bool { return n.star }) {
-			return "it writes what * gives of " + full + ", which are other columns"
+	for _, full := range slices.Sorted(maps.Keys(tables)) {
+		if message := s.reads(full, tables[full], after); message != "" && s.was.changed(is, full) {
+			return message
 		}
 	}
 	for _, n := range s.outer.inserts() {
 		full, _, ok := s.was.find(s.path, n.schema, n.table)
-		if _, moved := s.was.changed(is, full); ok && moved && n.columns == nil {
+		if ok && n.columns == nil && s.was.moved(is, full, n.values) {
 			return "it writes to " + full + " by position, and the columns are others"
 		}
 	}
 	// Without a scan in the plan (WHERE NULL) the names in the text have to do.
-	if len(tables) == 0 && len(whole) > 0 && s.worked.plan != after.plan {
+	if len(tables) == 0 && len(wholeRows(s.worked.plan)) > 0 && s.worked.plan != after.plan {
 		return "it uses whole rows as values, which have other columns"
 	}
 	return ""
 }
 
-// omission finds an INSERT that leaves out a column which nothing fills: the server takes it as a plan, and refuses the row.
+// reads says how a statement depends on which columns a relation has, whatever they are; "" for not at all.
+func (s *statement) reads(full string, aliases map[string]bool, after outcome) string {
+	switch {
+	case slices.ContainsFunc(wholeRows(s.worked.plan), func(name string) bool { return aliases[name] }):
+		return "it uses whole rows of " + full + " as values, which have other columns"
+	case !slices.Equal(wide(s.worked.plan), wide(after.plan)):
+		return "it makes or compares rows of " + full + " with what * gives, which are other columns"
+	case s.read.names("natural"):
+		return "it joins " + full + " by whatever columns have the same name"
+	case slices.ContainsFunc(s.read.inserts(), func(n insert) bool { return n.star }):
+		return "it writes what * gives of " + full + ", which are other columns"
+	default:
+		return ""
+	}
+}
+
+// omission finds an INSERT that leaves out a column which nothing fills, or an UPDATE to such a default: the server takes it as a plan, and refuses the row.
 func (s *statement) omission(is schema) *migration.Misfit {
 	for _, n := range s.outer.inserts() {
 		full, table, ok := is.find(s.path, n.schema, n.table)
 		given, known := n.gives(table)
-		if !ok || !known || table.view {
+		view := table.view
+		if view {
+			full, ok = s.beneath(is)
+			table = is.relations[full]
+		}
+		if !ok || !known {
 			continue
 		}
 		filler := read(table.filler)
-		_, before, existed := s.was.find(s.path, n.schema, n.table)
-		for i, c := range table.columns {
+		for _, c := range table.columns {
 			if given[c.name] || filler.names(c.name) {
 				continue
 			}
-			j := slices.IndexFunc(before.columns, func(b column) bool { return b.name == c.name })
-			was := existed && j >= 0
-			if c.required && (!was || !before.columns[j].required || s.Calls == 0) {
-				return &migration.Misfit{Query: s.Query, Code: "23502", Message: fmt.Sprintf("it leaves out %s.%s, which must not be null and has no default", full, table.columns[i].name)}
+			before := s.was.relations[full].column(c.name)
+			if misfit := s.omits(full, c, before); misfit != nil && (!view || before == nil || !before.required) {
+				return misfit
 			}
-			if was && before.columns[j].lends && !c.lends {
-				return &migration.Misfit{Query: s.Query, Message: fmt.Sprintf("it leaves %s.%s to its default, which is gone", full, c.name)}
+		}
+	}
+	return s.resets(is)
+}
+
+// beneath gives the table that a statement inserts into by way of a view: the one that the plan writes.
+func (s *statement) beneath(is schema) (full string, ok bool) {
+	for name, operation := range written(s.worked.plan) {
+		if _, there := is.relations[name]; there && operation == "Insert" {
+			full, ok = name, full == ""
+		}
+	}
+	return full, ok
+}
+
+// resets finds an UPDATE that sets a column to a default that is gone.
+func (s *statement) resets(is schema) *migration.Misfit {
+	sets := s.read.sets()
+	for full := range written(s.worked.plan) {
+		for _, c := range is.relations[full].columns {
+			if before := s.was.relations[full].column(c.name); sets[c.name] && before != nil && before.lends {
+				return s.omits(full, c, before)
 			}
 		}
 	}
 	return nil
 }
 
+// omits says what it means to leave a column out. before is the column as it was, nil for a new one.
+func (s *statement) omits(full string, c column, before *column) *migration.Misfit {
+	switch {
+	case c.required && (before == nil || !before.required || s.Calls == 0):
+		return &migration.Misfit{Query: s.Query, Code: "23502", Message: fmt.Sprintf("it leaves out %s.%s, which must not be null and has no default", full, c.name)}
+	case before != nil && before.lends && !c.lends:
+		return &migration.Misfit{Query: s.Query, Message: fmt.Sprintf("it leaves %s.%s to its default, which is gone", full, c.name)}
+	default:
+		return nil
+	}
+}
+
 // unsure says why a statement that works in a later schema may not work with its parameters: their values are not known.
 func (s *statement) unsure(after outcome, is schema) string {
 	blind := s.read.params > 0 && read(s.form).params == 0
-	if s.was.loses(is) && (slices.ContainsFunc(s.worked.parameters, named) || blind && s.read.naming()) {
+	if s.was.loses(is) && (slices.ContainsFunc(s.worked.parameters, named) || s.read.naming(blind)) {
 		return "it takes the name of something as a parameter, and it may be what goes"
 	}
 	if !blind && !slices.Equal(s.worked.parameters, after.parameters) {
 		return "a parameter of it has another type"
 	}
+	for _, oid := range s.worked.parameters {
+		if full := s.was.rowType(is, oid); full != "" {
+			return "it takes whole rows of " + full + ", which have other columns"
+		}
+	}
 	for full := range planned(s.worked.plan) {
-		if changed, _ := s.was.changed(is, full); blind && changed {
-			return "it cannot be tried with its parameters, and the columns of " + full + " are others"
+		if blind && s.was.retyped(is, full) {
+			return "it cannot be tried with its parameters, and columns of " + full + " have other types"
 		}
 	}
 	return ""
@@ -162,51 +212,4 @@ func (s *statement) touches() bool {
 		}
 	}
 	return false
-}
-
-// node is a part of a plan.
-type node struct {
-	Relation string `json:"Relation Name"`
-	Schema   string
-	Alias    string
-	Plans    []node
-}
-
-// planned gives the relations in a plan, "schema.name", each with the aliases it goes by.
-func planned(plan string) map[string]map[string]bool {
-	var trees []struct{ Plan node }
-	found := map[string]map[string]bool{}
-	if json.Unmarshal([]byte(plan), &trees) != nil {
-		return found // a utility statement has none
-	}
-	var visit func(n node)
-	visit = func(n node) {
-		if n.Relation != "" {
-			full := n.Schema + "." + n.Relation
-			if found[full] == nil {
-				found[full] = map[string]bool{}
-			}
-			found[full][n.Alias] = true
-		}
-		for _, below := range n.Plans {
-			visit(below)
-		}
-	}
-	for _, tree := range trees {
-		visit(tree.Plan)
-	}
-	return found
-}
-
-// wholeRows gives the aliases of which a plan uses the row as one value ("c.*"): the server writes it so, whatever the statement says.
-func wholeRows(plan string) []string {
-	if !strings.Contains(plan, ".*") {
-		return nil
-	}
-	plan = regexp.MustCompile(`'(?:[^']|'')*'`).ReplaceAllString(strings.ReplaceAll(plan, `\"`, `"`), "''")
-	var aliases []string
-	for _, found := range regexp.MustCompile(`(?:"([^"]+)"|([\pL_][\pL\pN_$]*))\.\*`).FindAllStringSubmatch(plan, -1) {
-		aliases = append(aliases, found[1]+found[2])
-	}
-	return aliases
 }

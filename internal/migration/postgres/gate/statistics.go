@@ -78,14 +78,19 @@ func ReadStatistics(ctx context.Context, conn querier, past Snapshot, releases [
 	if err != nil {
 		return s, server.Explain("read the statistics of statements", err)
 	}
+	self, tables, err := s.self(ctx, conn)
+	if err != nil {
+		return s, server.Explain("read the statistics of statements", err)
+	}
 	hidden := 0
 	for _, row := range rows {
-		s.Snapshot.Counts[row.Key] = row.count(past, now)
+		s.Snapshot.Counts[row.Key] = row.count(past, s.Snapshot.gapless(past), now)
 		switch {
 		case row.Role == nil:
 		case row.SQL == nil || *row.SQL == "<insufficient privilege>":
 			hidden++
-		case !own(*row.SQL):
+		case own(*row.SQL), *row.Role == self && looksUp(*row.SQL, tables):
+		default:
 			query := migration.Query{SQL: *row.SQL, Calls: row.Calls, Seen: s.Snapshot.Counts[row.Key].Seen, Source: "statistics", Role: *row.Role}
 			for _, p := range releases {
 				if p.Role != "" && p.Role == *row.Role {
@@ -96,7 +101,7 @@ func ReadStatistics(ctx context.Context, conn querier, past Snapshot, releases [
 		}
 	}
 	if hidden > 0 {
-		s.Missing = fmt.Sprintf("the text of %d statements is hidden from this role: GRANT pg_read_all_stats TO it", hidden)
+		s.Missing = fmt.Sprintf("the text of %d statements is hidden from role %s: GRANT pg_read_all_stats TO %s", hidden, self, server.Identifier(self))
 	}
 	s.Snapshot.follow(past)
 	return s, nil
@@ -180,13 +185,16 @@ func (s *Statistics) rows(ctx context.Context, conn querier, place string) ([]ro
 	return pgx.CollectRows(found, pgx.RowToStructByName[row])
 }
 
-// count says when the last call can have been.
-func (r row) count(past Snapshot, now time.Time) Count {
+// count says when the last call can have been. gapless says that no entry can have been lost and begun anew since the past: only then do as many calls
+// as before mean that there was none.
+func (r row) count(past Snapshot, gapless bool, now time.Time) Count {
 	c := Count{Calls: r.Calls, Seen: now}
 	known, ok := past.Counts[r.Key]
 	switch {
-	case ok && known.Calls == r.Calls:
+	case ok && known.Calls == r.Calls && gapless:
 		return known
+	case ok && known.Calls == r.Calls:
+		c.From = known.From
 	case !past.At.IsZero():
 		c.From = past.At // it is new since then, or was called again
 	}
@@ -194,6 +202,11 @@ func (r row) count(past Snapshot, now time.Time) Count {
 		c.From = latest(c.From, *r.Since)
 	}
 	return c
+}
+
+// gapless says whether the server has lost no entry since the past. Before version 14 it does not say.
+func (s *Snapshot) gapless(past Snapshot) bool {
+	return !s.Reset.IsZero() && s.Reset.Equal(past.Reset) && s.Dropped == past.Dropped
 }
 
 // follow takes over what an earlier snapshot knew, unless the server has lost its statistics in between.
@@ -230,6 +243,37 @@ func own(sql string) bool {
 		}
 	}
 	return false
+}
+
+// self gives the role that Segue works as, which may be the application's as well, and the names of all tables and views.
+func (s *Statistics) self(ctx context.Context, conn querier) (role string, tables map[string]bool, err error) {
+	var names []string
+	const query = `SELECT current_user::text, coalesce(array_agg(DISTINCT c.relname::text), '{}') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`
+	if err := conn.QueryRow(ctx, query).Scan(&role, &names); err != nil {
+		return "", nil, err
+	}
+	tables = make(map[string]bool, len(names))
+	for _, name := range names {
+		tables[name] = true
+	}
+	return role, tables, nil
+}
+
+// looksUp says whether a statement reads the server's own catalogue and none of the tables: Segue does that all the time.
+func looksUp(sql string, tables map[string]bool) bool {
+	t := read(sql)
+	found := false
+	for i := range t.tokens {
+		if !t.name(i) {
+			continue
+		}
+		if tables[t.at(i).Value()] {
+			return false
+		}
+		found = found || t.is(i-1, "from", "join") && strings.HasPrefix(t.at(i).Value(), "pg_")
+	}
+	return found && t.is(0, "select", "with")
 }
 
 func latest(a, b time.Time) time.Time {

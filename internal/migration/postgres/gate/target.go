@@ -107,16 +107,36 @@ func resolveNamed(ctx context.Context, conn querier, o migration.Object, class u
 
 // possible says whether a statement can have anything to do with the targets, by the names in it: those of the objects, and of what stands on them.
 func possible(t text, targets []target, related map[string]bool) bool {
+	if t.is(0, "do") { // whatever its language, and whatever it makes of text
+		return mentions(t.sql, targets, related)
+	}
 	if t.cut {
 		return true
 	}
+	whole := t.is(0, "truncate", "lock") // without a look at columns
 	for _, one := range targets {
-		if t.names(one.name) {
+		if t.names(one.name) && (!whole || one.column == "") {
 			return true
 		}
 	}
 	for name := range related {
 		if t.names(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// mentions says whether a text has one of the names in it, anywhere.
+func mentions(body string, targets []target, related map[string]bool) bool {
+	body = strings.ToLower(body)
+	for _, one := range targets {
+		if strings.Contains(body, strings.ToLower(one.name)) {
+			return true
+		}
+	}
+	for name := range related {
+		if strings.Contains(body, strings.ToLower(name)) {
 			return true
 		}
 	}

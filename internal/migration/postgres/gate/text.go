@@ -3,6 +3,7 @@ package gate
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/segue-deploy/segue/internal/sqltext"
 )
@@ -73,9 +74,32 @@ func (t text) names(name string) bool {
 	})
 }
 
-// naming says whether a function or cast is there that takes the name of an object.
-func (t text) naming() bool {
-	return slices.ContainsFunc([]string{"nextval", "setval", "currval", "regclass", "regproc", "regprocedure", "regtype"}, t.names)
+// unquoted gives what is inside of a string.
+func unquoted(token sqltext.Token) string {
+	if strings.HasPrefix(token.Text, "$") {
+		mark := token.Text[:strings.Index(token.Text[1:], "$")+2]
+		return strings.TrimSuffix(strings.TrimPrefix(token.Text, mark), mark)
+	}
+	return strings.ReplaceAll(strings.Trim(token.Text, "'"), "''", "'")
+}
+
+// naming says whether a function is there that takes the name of an object as text; blind says that its parameters are not to be seen, and that a
+// cast to a name, or a function of sequences, could be one as well.
+func (t text) naming(blind bool) bool {
+	asParameter := []string{"nextval", "setval", "currval", "regclass", "regproc", "regprocedure", "regtype"}
+	return t.names("pg_get_serial_sequence") || blind && slices.ContainsFunc(asParameter, t.names)
+}
+
+// ends says whether a list of columns or values ends at i, and not only an expression that has the same words in it.
+func (t text) ends(i int) bool {
+	switch {
+	case t.is(i, "from"):
+		return !t.is(i-1, "distinct") // IS DISTINCT FROM
+	case t.is(i, "when"):
+		return t.is(i+1, "matched") || t.is(i+1, "not") && t.is(i+2, "matched")
+	default:
+		return t.is(i, "where", "returning", "union", "intersect", "except", "on", "order", "group", "having", "window", "limit", "offset", "fetch", "for", ")")
+	}
 }
 
 // over gives the index behind a bracketed part that begins at i, or i where none does.
@@ -143,7 +167,7 @@ func (t text) inner() string {
 	switch {
 	case t.is(0, "declare"):
 		return from(find("for") + 1)
-	case t.is(0, "explain", "prepare"), t.is(0, "create") && t.names("as") && (t.is(1, "table", "temp", "temporary", "unlogged", "materialized")):
+	case t.is(0, "explain", "prepare"), t.is(0, "create") && t.names("as") && t.is(1, "table", "temp", "temporary", "unlogged", "materialized"):
 		return from(find("select", "insert", "update", "delete", "merge", "values", "with"))
 	case t.is(0, "copy"):
 		return t.copied()
@@ -262,30 +286,64 @@ func (t text) fill(one *insert, next int) {
 	one.values, one.defaults = t.values(next)
 }
 
-// values counts what a row of VALUES, or the list of a SELECT, gives.
+// values counts what a row of VALUES, or the list of a SELECT, gives, and where any row has the word DEFAULT.
 func (t text) values(i int) (count int, defaults map[int]bool) {
 	for t.is(i, "(") {
 		i++
 	}
-	end := len(t.tokens)
+	defaults = map[int]bool{}
 	switch {
 	case t.is(i, "values") && t.is(i+1, "("):
-		end = t.over(i+1) - 1
-		i += 2
+		for i++; t.is(i, "("); i = t.over(i) + 1 {
+			count = t.list(i+1, t.over(i)-1, defaults)
+		}
+		return count, defaults
 	case t.is(i, "select") && !t.starred(i):
-		i++
+		return t.list(i+1, len(t.tokens), defaults), defaults
 	default:
 		return -1, nil
 	}
-	defaults = map[int]bool{}
-	for count = 1; i < end && !t.is(i, "from", "where", "union", "returning"); i = max(t.over(i), i+1) {
+}
+
+// list counts what is between commas, and notes where the word DEFAULT is.
+func (t text) list(i, end int, defaults map[int]bool) int {
+	count := 1
+	for ; i < end && !t.ends(i); i = max(t.over(i), i+1) {
 		if t.is(i, ",") {
 			count++
 		} else if t.is(i, "default") {
 			defaults[count-1] = true
 		}
 	}
-	return count, defaults
+	return count
+}
+
+// sets gives the columns that a statement sets by UPDATE, in any of its parts: true for those that it sets to their defaults.
+func (t text) sets() map[string]bool {
+	names := map[string]bool{}
+	for i := range t.tokens {
+		for j := i + 1; t.is(i, "set") && j < len(t.tokens) && !t.ends(j); j++ {
+			from, behind := j, max(t.over(j), j+1) // a column, or several in brackets
+			for j = behind; j < len(t.tokens) && !t.ends(j) && !t.is(j, ","); {
+				j = max(t.over(j), j+1)
+			}
+			value := text{tokens: t.tokens[behind:min(j, len(t.tokens))]}
+			for k := from; k < behind; k++ {
+				if t.name(k) {
+					names[t.at(k).Value()] = value.has("default")
+				}
+			}
+			if t.ends(j) {
+				break
+			}
+		}
+	}
+	return names
+}
+
+// has says whether a word is anywhere in a text, and not as a name in quotes.
+func (t text) has(word string) bool {
+	return slices.ContainsFunc(t.tokens, func(token sqltext.Token) bool { return token.Is(word) })
 }
 
 // starred says whether the query that begins at i has a * in its list.
@@ -304,7 +362,7 @@ func (t text) starred(i int) bool {
 	if !t.is(i, "select") {
 		return false
 	}
-	for i++; i < len(t.tokens) && !t.is(i, "from", "where", "union", ")", "returning"); {
+	for i++; i < len(t.tokens) && !t.ends(i); {
 		if t.is(i, "*") && t.is(i-1, "select", "all", "distinct", ",", ".") {
 			return true
 		}

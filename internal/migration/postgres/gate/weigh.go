@@ -179,41 +179,49 @@ func (p *prober) settle(ctx context.Context, statements []*statement, now schema
 		}
 	}
 	for path, list := range open {
-		if err := p.look(ctx, path); err != nil {
-			for _, s := range list { // a path that cannot be set says nothing about the statements
+		err := p.look(ctx, path)
+		if err != nil && refusal(err) == nil {
+			return err
+		}
+		if err != nil { // a path that cannot be set says nothing about the statements
+			for _, s := range list {
 				s.worked = outcome{code: "22023", message: "its search path cannot be set"}
-			}
-			if refusal(err) == nil {
-				return err
 			}
 			continue
 		}
 		for form := 0; len(list) > 0; form++ {
-			var texts []string
-			var tried []*statement
-			for _, s := range list {
-				if forms := variants(s.read); form < len(forms) && (form == 0 || s.worked.unreadable()) {
-					texts, tried = append(texts, forms[form]), append(tried, s)
-				}
-			}
-			outcomes, err := p.try(ctx, texts)
-			if err != nil {
+			if list, err = p.form(ctx, list, form, now); err != nil {
 				return err
-			}
-			list = nil
-			for i, s := range tried {
-				if outcomes[i].works() {
-					s.form, s.worked, s.was = texts[i], outcomes[i], now
-					continue
-				}
-				if form == 0 {
-					s.worked = outcomes[i]
-				}
-				list = append(list, s)
 			}
 		}
 	}
 	return nil
+}
+
+// form tries the nth form of statements, and gives those that did not work in it.
+func (p *prober) form(ctx context.Context, statements []*statement, n int, now schema) (left []*statement, err error) {
+	var texts []string
+	var tried []*statement
+	for _, s := range statements {
+		if forms := variants(s.read); n < len(forms) && (n == 0 || s.worked.unreadable()) {
+			texts, tried = append(texts, forms[n]), append(tried, s)
+		}
+	}
+	outcomes, err := p.try(ctx, texts)
+	if err != nil {
+		return nil, err
+	}
+	for i, s := range tried {
+		if outcomes[i].works() {
+			s.form, s.worked, s.was = texts[i], outcomes[i], now
+			continue
+		}
+		if n == 0 {
+			s.worked = outcomes[i]
+		}
+		left = append(left, s)
+	}
+	return left, nil
 }
 
 // again tries statements once more, in the form that worked.
@@ -307,7 +315,7 @@ func (a *asking) weigh(s *statement, after outcome) (migration.Answer, string) {
 	}
 	m, unsure := s.misfit(after, a.after), s.unsure(after, a.after)
 	switch {
-	case m == nil && s.stands:
+	case m == nil && slices.ContainsFunc(s.stands, a.vanishes):
 		return a.atMost(migration.AnswerUnsafe, s), "it needs it, and would silently mean something else"
 	case m == nil && !s.sure && spoken(s.read, a.gone()):
 		return a.atMost(migration.AnswerUnknown, s), "it has a name like it, and the server does not say which one is meant"
@@ -325,13 +333,21 @@ func (a *asking) weigh(s *statement, after outcome) (migration.Answer, string) {
 	}
 }
 
+// vanishes says whether nothing of a target's name takes its place.
+func (a *asking) vanishes(t target) bool {
+	if t.column != "" {
+		return !a.after.relations[t.full()].has(t.column)
+	}
+	return !a.after.names[t.full()]
+}
+
 // newer says whether a statement is known to be of the release that brought the change, or of one after it.
 func (a *asking) newer(s *statement) bool {
 	p, known := a.presence(s.Release)
 	if s.Release != "" {
 		return known && !a.older(p)
 	}
-	return !a.active && !a.ended.IsZero() && s.Source == "statistics" && !s.from.IsZero() && !s.from.Before(a.ended)
+	return !a.active && len(a.request.Releases) > 0 && s.Source == "statistics" && !s.from.IsZero() && !s.from.Before(a.ended)
 }
 
 // atMost lowers an answer for what is not, or may not be, sent any more; "" for not at all.

@@ -9,29 +9,37 @@ import (
 // compare says what a statement did between two looks. What was made by the statement itself is nobody else's yet, and left out.
 func compare(before, after state, text text) migration.Facts {
 	var facts migration.Facts
-	// TRUNCATE gives a new file as well, puts nothing into it, and so has nothing to read.
-	truncates := text.begins("truncate")
-	files := make(map[uint32]bool, len(before.relations))
-	for _, was := range before.relations {
-		files[was.File] = true
-	}
 	for id, was := range before.relations {
 		// What a statement before it in the transaction has locked shows no second lock: then its name in the text has to do.
 		if lock := after.locks[id]; lock > max(before.locks[id], migration.LockAccessShare) || lock > migration.LockAccessShare && text.mentions(was.Name) {
 			lockIn(&facts, was.Name, lock)
 		}
+	}
+	// TRUNCATE gives new files as well, puts nothing into them, and so has nothing to read.
+	if !text.begins("truncate") {
+		contents(&facts, before, after)
+	}
+	facts.Scanned = append(facts.Scanned, referenced(before, after, facts.Scanned)...)
+	if text.deletes() {
+		referring(&facts, before, after)
+	}
+	facts.Rewritten, facts.Scanned, facts.Built = distinct(facts.Rewritten), distinct(facts.Scanned), distinct(facts.Built)
+	return facts
+}
+
+// contents notes what was written anew, read in whole and built.
+func contents(facts *migration.Facts, before, after state) {
+	files := make(map[uint32]bool, len(before.relations))
+	for id, was := range before.relations {
+		files[was.File] = true
 		now, there := after.relations[id]
-		if !there {
-			continue
-		}
-		fresh := now.File != was.File && !truncates
-		switch {
+		switch fresh := there && now.File != was.File; {
 		case was.index() && fresh:
 			facts.Built = append(facts.Built, was.Name)
 		case was.rows() && fresh:
 			facts.Rewritten = append(facts.Rewritten, was.Name)
 		}
-		if was.rows() && now.Scans > was.Scans && !truncates {
+		if was.rows() && there && now.Scans > was.Scans {
 			facts.Scanned = append(facts.Scanned, was.Name)
 		}
 	}
@@ -43,12 +51,6 @@ func compare(before, after state, text text) migration.Facts {
 			facts.Built = append(facts.Built, now.Name)
 		}
 	}
-	facts.Scanned = append(facts.Scanned, referenced(before, after, facts.Scanned)...)
-	if text.deletes() {
-		referring(&facts, before, after)
-	}
-	facts.Rewritten, facts.Scanned, facts.Built = distinct(facts.Rewritten), distinct(facts.Scanned), distinct(facts.Built)
-	return facts
 }
 
 func distinct(names []string) []string {

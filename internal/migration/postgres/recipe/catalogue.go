@@ -15,21 +15,29 @@ import (
 
 // Entry is a row of the catalogue of changes: what a statement does as written, and what becomes of it.
 type Entry struct {
-	Operation string
+	ID, Operation string
 	// Statement is the one that was measured.
 	Statement string
-	// Locks and Work are the server's own account, on tables of others.
+	// Since is the first major version that knows the statement, of those that were measured.
+	Since int
+	// Facts are the server's own account, on tables of others; Locks and Work tell them in words.
+	Facts       migration.Facts
 	Locks, Work string
 	// Phase of the statement itself; "" where it is refused.
 	Phase migration.Phase
-	// Does says what Segue makes of it, on a table of four gigabytes.
-	Does string
+	// Changes and Faults are what Segue makes of it, on a table of four gigabytes; Does tells them in a line.
+	Changes []migration.Change
+	Faults  []migration.Fault
+	Does    string
 }
 
 //go:embed matrix.json
 var matrix []byte
 
-// measured is what PostgreSQL 15 and 18 did with statements, found by running each of them.
+// firstMeasured is the oldest major version that operations were measured on.
+const firstMeasured = 14
+
+// measured is what PostgreSQL 14 to 18 did with statements, found by running each of them.
 type measured struct {
 	Schema     []string    `json:"schema"`
 	Operations []operation `json:"operations"`
@@ -40,16 +48,34 @@ type operation struct {
 	Title string   `json:"title"`
 	SQL   []string `json:"sql"`
 	Setup []string `json:"setup"`
-	// Facts are of version 18; Facts15 are set where 15 differs.
+	// Facts are of every version that knows the statement, Facts15 of 15 where that does not.
 	Facts   migration.Facts  `json:"facts"`
 	Facts15 *migration.Facts `json:"facts15"`
 }
 
-func (o operation) on(version int) migration.Facts {
-	if version < 160000 && o.Facts15 != nil {
-		return *o.Facts15
+// since is the major version that an operation came with. Versions differ in nothing else, and the oracle's tests hold every one of them to that.
+func (o operation) since() int {
+	switch o.ID {
+	case "tab_am":
+		return 15
+	case "set_expr":
+		return 17
+	case "add_col_virtual", "add_nn_nv", "val_nn", "chk_ne":
+		return 18
+	default:
+		return firstMeasured
 	}
-	return o.Facts
+}
+
+func (o operation) on(version int) migration.Facts {
+	switch {
+	case version/10000 >= o.since():
+		return o.Facts
+	case o.Facts15 != nil:
+		return *o.Facts15
+	default:
+		return migration.Facts{Error: "syntax error"}
+	}
 }
 
 // Catalogue gives every operation that was measured, with the plan that is made of it now: page and planner cannot disagree.
@@ -64,8 +90,8 @@ func Catalogue(version int) ([]Entry, error) {
 		changes, faults, _ := Plan(request)
 		facts := o.on(version)
 		entries[i] = Entry{
-			Operation: o.Title, Statement: strings.Join(o.SQL, "; "), Locks: lockWords(facts), Work: workWords(facts),
-			Phase: mainPhase(changes), Does: does(changes, faults),
+			ID: o.ID, Operation: o.Title, Statement: strings.Join(o.SQL, "; "), Since: o.since(), Facts: facts, Locks: lockWords(facts), Work: workWords(facts),
+			Phase: mainPhase(changes), Changes: changes, Faults: faults, Does: does(changes, faults),
 		}
 	}
 	return entries, nil

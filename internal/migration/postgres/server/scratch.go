@@ -239,6 +239,9 @@ func (c *Scratch) Conn(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, Explain("connect to the scratch database", err)
 	}
+	// What is tried here would push the application's statements out of the server's statistics. Only a superuser may say so: others had better give a
+	// server for scratch copies.
+	_, _ = conn.Exec(ctx, "SET pg_stat_statements.track = 'none'")
 	return conn, nil
 }
 
