@@ -12,6 +12,8 @@ type Judging struct {
 	Metrics bool     `json:"metrics,omitempty"`
 	Scrape  *Scrape  `json:"scrape,omitempty"`
 	Queries *Queries `json:"queries,omitempty"`
+	// Warm is the age up to which a process is slow by nature, and only what is severe counts; 0 means a minute.
+	Warm time.Duration `json:"warm,omitempty"`
 	// Kayenta judges by the rule of Spinnaker's Kayenta as well, for teams that come from there. It reports, and decides nothing.
 	Kayenta bool `json:"kayenta,omitempty"`
 	// Mirror copies requests to the candidate and compares the answers, before it gets traffic of its own; nil for not at all.
@@ -19,7 +21,7 @@ type Judging struct {
 	// Caveats are findings that the team knows of; Expected are lines that the release is known to bring.
 	Caveats  []Caveat `json:"caveats,omitempty"`
 	Expected []string `json:"expected,omitempty"`
-	// Second puts a suspect finding on one server to the test on a second one before anything is done: version, or machine?
+	// Second puts stable on trial where the candidate failed, once it is back there: was it the version, or the machine?
 	Second bool `json:"second,omitempty"`
 	// Placebo judges one stable server against the others while nothing is rolled out, to measure false alarms on the fleet itself.
 	Placebo bool `json:"placebo,omitempty"`

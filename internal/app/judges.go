@@ -29,7 +29,7 @@ func judgesOf(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
 		all = append(all, logs.New(config))
 	}
 	if judging.Metrics {
-		all = append(all, metrics.New(metrics.Config{Budget: share}))
+		all = append(all, metrics.New(metrics.Config{Budget: share, Warm: judging.Warm}))
 	}
 	if judging.Kayenta {
 		all = append(all, metrics.NewKayenta())

@@ -84,13 +84,14 @@ type judgesBlock struct {
 	MinSamples *int           `json:"min_samples,omitempty" jsonschema:"requests on each side below which nothing is said; default 100"`
 	Wait       *time.Duration `json:"wait,omitempty" jsonschema:"how much longer than bake to wait for enough data before a person is asked; default 0s: go on without, and say so"`
 
-	Budget  *budget      `json:"budget,omitempty" jsonschema:"false-alarm rate that the judges of evidence may use up together in one rollout, or off; default 5%"`
-	Logs    logsJudge    `json:"logs,omitzero" jsonschema:"what instances write; default on"`
-	Metrics metricsJudge `json:"metrics,omitzero" jsonschema:"requests by evidence, and the instances' own metrics; default on where there is a balancer"`
-	Kayenta *toggle      `json:"kayenta,omitempty" jsonschema:"report what Spinnaker's Kayenta would say, too; it decides nothing; default off"`
-	Caveats string       `json:"caveats,omitempty" jsonschema:"file of the findings that the team knows of and lives with; default caveats.yaml, where there is one"`
-	Second  *toggle      `json:"second,omitempty" jsonschema:"put a suspect finding on one server to the test on a second one before anything is done; default on"`
-	Placebo *toggle      `json:"placebo,omitempty" jsonschema:"judge one stable server against the others while nothing is rolled out, to measure false alarms; default on"`
+	Budget  *budget        `json:"budget,omitempty" jsonschema:"false-alarm rate that the judges of evidence may use up together in one rollout, or off; default 5%"`
+	Logs    logsJudge      `json:"logs,omitzero" jsonschema:"what instances write; default on"`
+	Metrics metricsJudge   `json:"metrics,omitzero" jsonschema:"requests by evidence, and the instances' own metrics; default on where there is a balancer"`
+	Warm    *time.Duration `json:"warm,omitempty" jsonschema:"age up to which a process is slow by nature, and only what is severe counts; default 1m"`
+	Kayenta *toggle        `json:"kayenta,omitempty" jsonschema:"report what Spinnaker's Kayenta would say, too; it decides nothing; default off"`
+	Caveats string         `json:"caveats,omitempty" jsonschema:"file of the findings that the team knows of and lives with; default caveats.yaml, where there is one"`
+	Second  *toggle        `json:"second,omitempty" jsonschema:"put stable on trial where the candidate failed: was it the version, or the machine? default on"`
+	Placebo *toggle        `json:"placebo,omitempty" jsonschema:"judge one stable server against the others while nothing is rolled out, to measure false alarms; default on"`
 }
 
 // errorsJudge is the limit of failed answers, or off.

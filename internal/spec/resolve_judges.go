@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/segue-deploy/segue"
 )
@@ -61,6 +62,10 @@ func (r *resolver) evidence(path string, block *judgesBlock, s *Service) {
 	j.Budget = float64(pick(block.Budget, defaultFalseAlarms))
 	j.Logs, j.Expected = !block.Logs.off, block.Logs.Expected
 	j.Kayenta = bool(pick(block.Kayenta, false))
+	if j.Warm = pick(block.Warm, defaultWarm); j.Warm < 0 {
+		r.fault(path+".warm", "write 30s, or 0s where nothing is slow at first", "warm is %s: a process has no age below 0s", j.Warm)
+	}
+	j.Warm = max(j.Warm, time.Nanosecond) // 0 is the judges' own default
 	j.Second, j.Placebo = bool(pick(block.Second, true)), bool(pick(block.Placebo, true))
 	for i, text := range j.Expected {
 		if at := item(path+".logs.expected", i); strings.TrimSpace(text) == "" {

@@ -21,6 +21,7 @@ const (
 	defaultLatencyRatio   = 2
 	defaultLatencyFloor   = 100 * time.Millisecond
 	defaultMinSamples     = 100
+	defaultWarm           = time.Minute
 	defaultFalseAlarms    = 0.05
 	defaultMetricsPath    = "/metrics"
 	defaultMetricsLabel   = "instance"

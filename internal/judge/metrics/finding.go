@@ -98,8 +98,7 @@ func (v view) errors() []segue.Finding {
 	f.Samples, f.BaselineSamples = int64(v.fine.tally.requests), int64(theirs.requests)
 	logE := v.fine.logE()
 	f.Evidence, f.Threshold = exponent(logE), passAt
-	low, high := v.fine.times.Interval(1.0 / passAt)
-	f.Low, f.High = finite(low), finite(high)
+	f.Low, f.High = finite(v.fine.low), finite(v.fine.high)
 	shares := fmt.Sprintf("%s of answers failed on %s, %s on the others", percent(f.Value), v.window.Candidate, percent(f.Baseline))
 	switch missing := v.missing(); {
 	case missing != "":
@@ -337,11 +336,11 @@ func percent(share float64) string {
 	return fmt.Sprintf("%.1f %%", 100*share)
 }
 
-// thousands writes a number for people: 4,100; large ones as powers.
+// thousands writes a number for people: 4,100.
 func thousands(v float64) string {
 	switch {
 	case v >= 1e9:
-		return fmt.Sprintf("%.0e", v)
+		return "over 1e9"
 	case v < 100:
 		return fmt.Sprintf("%.2g", v)
 	}

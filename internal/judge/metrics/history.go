@@ -16,7 +16,7 @@ const (
 	// enoughPast is how many errors the history must have for servers' shares of them to be known.
 	enoughPast = 20
 	// mostPhi bounds what a server's moods may excuse.
-	mostPhi = 5
+	mostPhi = 10
 )
 
 // past is what one server did before the rollout.

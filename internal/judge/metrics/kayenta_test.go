@@ -21,7 +21,7 @@ func looks(w world) (scores []float64) {
 // TestKayentaOfEqualReleases measures how often Kayenta's rule fails or doubts a release that is the same as stable. Its docstring has the figures.
 func TestKayentaOfEqualReleases(t *testing.T) {
 	t.Parallel()
-	const runs = 40
+	const runs = 25
 	for _, test := range []struct {
 		name                                 string
 		alike                                bool

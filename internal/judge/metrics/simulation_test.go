@@ -37,14 +37,14 @@ func TestEqualReleases(t *testing.T) {
 		errorsPass, latencyPass float64
 	}{
 		{"3 others", 3, 300, 120, 0.01, 0.05, 0.9, 0.9},
-		{"1 other", 1, 60, 120, 0.03, 0.08, 0.7, 0.7},
-		{"3 others, no history", 3, 30, 0, 0, 0.15, 0.5, 0.7},
+		{"1 other", 1, 40, 120, 0.03, 0.08, 0.7, 0.7},
+		{"3 others, no history", 3, 20, 0, 0, 0.15, 0.5, 0.7},
 	} {
-		w := usual(test.others, 60)
+		w := usual(test.others, 30)
 		w.past, w.gauges, w.autocorrelation, w.routes = test.past, 3, 0.6, true
 		courses := simulate(t, w, test.runs, fresh)
 		fails, holds := share(courses, "errors fail", "latency fail", "gauges fail"), share(courses, "errors hold", "latency hold", "gauges hold")
-		t.Logf("%s, %d rollouts of 60 min: %.3f fail (errors %.3f, latency %.3f), %.3f hold (errors %.3f, latency %.3f, gauges %.3f), mix %.3f",
+		t.Logf("%s, %d rollouts of 30 min: %.3f fail (errors %.3f, latency %.3f), %.3f hold (errors %.3f, latency %.3f, gauges %.3f), mix %.3f",
 			test.name, test.runs, fails, share(courses, "errors fail"), share(courses, "latency fail"), holds,
 			share(courses, "errors hold"), share(courses, "latency hold"), share(courses, "gauges hold"), share(courses, "mix inconclusive"))
 		t.Logf("%s: errors pass in %.0f min, latency in %.0f (medians)", test.name, median(courses, "errors pass"), median(courses, "latency pass"))
@@ -54,6 +54,20 @@ func TestEqualReleases(t *testing.T) {
 		if share(courses, "errors pass") < test.errorsPass || share(courses, "latency pass") < test.latencyPass {
 			t.Errorf("%s: errors pass in %.3f, latency in %.3f", test.name, share(courses, "errors pass"), share(courses, "latency pass"))
 		}
+	}
+}
+
+// TestRollingUpgradeOfEqualReleases: servers are upgraded one after the other, so that ever fewer others are left, and ever more are tested.
+func TestRollingUpgradeOfEqualReleases(t *testing.T) {
+	t.Parallel()
+	w := usual(5, 50)
+	w.step = 10
+	const runs = 30
+	courses := simulate(t, w, runs, fresh)
+	fails, holds := share(courses, "errors fail", "latency fail"), share(courses, "errors hold", "latency hold")
+	t.Logf("%d rollouts over 5 of 6 servers: %.3f fail, %.3f hold, %.3f pass", runs, fails, holds, share(courses, "errors pass"))
+	if fails > 0.03 || holds > 0.1 {
+		t.Errorf("%.3f fail, %.3f hold", fails, holds)
 	}
 }
 
@@ -71,13 +85,14 @@ func TestDelays(t *testing.T) {
 		{"errors x10", func() world { w := usual(3, 10); w.errorRatio = 10; return w }(), "errors", 1, 2, 1},
 		{"time +100 %", func() world { w := usual(3, 10); w.timeRatio = 2; return w }(), "latency", 1, 1, 0.9},
 		{"time +50 %", func() world { w := usual(3, 20); w.timeRatio = 1.5; return w }(), "latency", 3, 4, 0.7},
+		{"time +100 %, 1 other", func() world { w := usual(1, 20); w.timeRatio = 2; return w }(), "latency", 4, 6, 0.7},
 		{"gauges +30 %", func() world {
 			w := usual(3, 120)
 			w.requests, w.gauges, w.autocorrelation, w.gaugeShift = 10, 3, 0.6, 3
 			return w
 		}(), "gauges", 60, 1e9, 0.8},
 	} {
-		courses := simulate(t, test.world, 30, fresh)
+		courses := simulate(t, test.world, 24, fresh)
 		stop, fail := median(courses, test.lane+" hold", test.lane+" fail"), median(courses, test.lane+" fail")
 		stopped := share(courses, test.lane+" hold", test.lane+" fail")
 		t.Logf("%s: %.2f stopped, after %.0f min (median), failed after %.3g", test.name, stopped, stop, fail)

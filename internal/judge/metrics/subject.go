@@ -164,9 +164,10 @@ func (c *chain) seen() (mine, theirs telemetry.Distribution) {
 type fine struct {
 	ratio *evidence.NonInferior
 	few   [3]float64
-	// times is for the interval.
-	times *evidence.Process
-	tally tally
+	// times is for the interval, low and high, as of the last bin.
+	times     *evidence.Process
+	low, high float64
+	tally     tally
 }
 
 const (
@@ -186,6 +187,7 @@ func (f *fine) add(mine, others side, habit, phi float64) {
 	f.tally.add(mine)
 	f.ratio.Add(splitOf(mine, others, habit, phi))
 	f.times.Add(splitOf(mine, others, habit, phi))
+	f.low, f.high = f.times.Interval(1.0 / passAt)
 	for i, part := range fewer() {
 		// The likelihood ratio of one share against the other, over all requests of the bin.
 		f.few[i] += (mine.errors*math.Log(part) + (mine.requests-mine.errors)*math.Log((1-part*tolerated)/(1-tolerated))) / phi

@@ -29,6 +29,8 @@ type world struct {
 	routes                            bool
 	// alike are servers without habits.
 	alike bool
+	// step is how many minutes after each other servers are upgraded; 0 upgrades one alone.
+	step int
 }
 
 type host struct {
@@ -65,7 +67,7 @@ func (w world) windows() []judge.Evidence {
 		e := judge.Evidence{Service: "shop", Stable: "v1", Candidate: "v2", Since: at, Until: at.Add(time.Duration(length) * time.Minute)}
 		for i := range hosts {
 			release := segue.ReleaseName("v1")
-			if i == 0 && minute >= 0 {
+			if minute >= 0 && (i == 0 || w.step > 0 && minute >= i*w.step && i < w.others) {
 				release = "v2"
 			}
 			e.Servers = append(e.Servers, w.row(random, &hosts[i], load, length, release))

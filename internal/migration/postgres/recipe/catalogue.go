@@ -1,5 +1,7 @@
 package recipe
 
+//go:generate go test -run ^TestPageIsFresh$ . -update
+
 import (
 	_ "embed"
 	"encoding/json"

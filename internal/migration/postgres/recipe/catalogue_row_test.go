@@ -309,7 +309,7 @@ func intro(rows []row) string {
 	}
 	return fmt.Sprintf(`# Changes to a PostgreSQL schema
 
-<!-- Generated from internal/migration/postgres/recipe: go test -run ^TestPageIsFresh$ -update -->
+<!-- Generated from internal/migration/postgres/recipe by `+"`"+`make gen`+"`"+`. -->
 
 What %[1]d statements lock and do as they are written, and what Segue makes of each. Locks and work were measured on
 PostgreSQL %[2]d to %[3]d, on tables with rows, and tests repeat it on each of these versions. The plans are the planner's own,

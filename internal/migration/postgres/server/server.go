@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,7 +44,7 @@ type Server struct {
 // Open connects. KindUnavailable when the server does not answer, KindInvalid when the URL is none or the login is refused.
 func Open(ctx context.Context, config Config) (*Server, error) {
 	parsed, err := pgxpool.ParseConfig(config.URL)
-	if err != nil {
+	if err != nil || torn(parsed.ConnConfig) {
 		// Without the parser's words: they quote what they cannot read, and that may be a part of the password.
 		return nil, segue.Errorf(segue.KindInvalid, "the database's URL cannot be read").
 			WithHint("It is written postgres://user:password@host:port/database; in the password, : / ? # @ %% are written %%3A %%2F %%3F %%23 %%40 %%25.")
@@ -59,10 +60,20 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 		// A prepared statement would be looked for in another session than the one that has it.
 		parsed.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeSimpleProtocol
 	}
+	parsed.AfterConnect = s.quieten
 	if s.pool, err = pgxpool.NewWithConfig(ctx, parsed); err != nil {
 		return nil, Explain("connect to the database", err)
 	}
 	return s, nil
+}
+
+// torn says whether a part of the password, of which an @ was not escaped, was taken for something else: it would be shown with that.
+func torn(config *pgx.ConnConfig) bool {
+	parts := []string{config.Host, config.Database}
+	for _, other := range config.Fallbacks {
+		parts = append(parts, other.Host)
+	}
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.ContainsRune(part, '@') })
 }
 
 // look connects once, to see what is at the other end.
@@ -122,7 +133,16 @@ func (s *Server) Conn(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, Explain("connect to the database", err)
 	}
-	return conn, nil
+	return conn, s.quieten(ctx, conn)
+}
+
+// quieten keeps what Segue does itself out of the server's statistics of statements, where it may: they are asked what applications need. A pooler
+// would hand the setting on to whoever gets the session next.
+func (s *Server) quieten(ctx context.Context, conn *pgx.Conn) error {
+	if !s.pooled {
+		_, _ = conn.Exec(ctx, "SET pg_stat_statements.track = 'none'") // a superuser may; others' statements are told by what they read
+	}
+	return nil
 }
 
 // Close ends the connections of the pool.
