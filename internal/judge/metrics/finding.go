@@ -86,7 +86,7 @@ func (v view) errors() []segue.Finding {
 	if len(findings) > 0 {
 		return findings
 	}
-	f := v.blank("errors", 1.0/passAt)
+	f := v.blank("error rate", 1.0/passAt)
 	theirs := tally{}
 	for _, s := range v.present {
 		if s.theirs.requests > theirs.requests {
@@ -139,7 +139,7 @@ func (v view) severe(s *subject) (segue.Finding, bool) {
 		return segue.Finding{}, false
 	}
 	totals := s.severe.Totals()
-	f := v.blank("errors", rate)
+	f := v.blank("error rate", rate)
 	f.Ruling, f.Server, f.Unit, f.Limit = segue.RulingFail, s.name, "count", severeMargin
 	f.Value, f.Baseline = totals.Candidate*v.history.errorPhi, totals.Others*v.history.errorPhi
 	f.Samples, f.BaselineSamples = int64(f.Value), int64(f.Baseline)
@@ -158,7 +158,7 @@ func (v view) failing(s *subject) (segue.Finding, bool) {
 		return segue.Finding{}, false
 	}
 	logE := s.errors.LogE()
-	f := v.blank("errors", rate)
+	f := v.blank("error rate", rate)
 	f.Server, f.Unit, f.Limit = s.name, "share", errorMargin*s.theirs.share()
 	f.Value, f.Baseline = s.mine.share(), s.theirs.share()
 	f.Samples, f.BaselineSamples = int64(s.mine.requests), int64(s.theirs.requests)
@@ -220,7 +220,7 @@ func (v view) latency() []segue.Finding {
 		if logE < math.Log(holdAt) {
 			continue
 		}
-		f := v.blank("latency", rate)
+		f := v.blank("response time", rate)
 		f.Server = s.name
 		text := s.latency.figures(&f)
 		f.Evidence, f.Threshold = exponent(logE), threshold(rate)
@@ -233,7 +233,7 @@ func (v view) latency() []segue.Finding {
 	if len(findings) > 0 {
 		return findings
 	}
-	f := v.blank("latency", 1.0/passAt)
+	f := v.blank("response time", 1.0/passAt)
 	f.Unit = "ms"
 	if missing := v.missing(); missing != "" {
 		f.Text = missing

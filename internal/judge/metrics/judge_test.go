@@ -143,7 +143,7 @@ func TestJudge(t *testing.T) {
 		{"severe, before it is warm", fixed{windows: 4, mine: asking(100, 50), theirs: good, others: 3, history: true}, "fail: 50 answers failed on web-1 and 0 on the others", "inconclusive", "", ""},
 		{"slow, before it is warm", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 90_000) }), theirs: good, others: 3, history: true}, "inconclusive", "inconclusive: web-1 is not compared yet", "", ""},
 		{"age is not known", fixed{windows: 5, mine: asking(100, 10), theirs: good, others: 3, history: true, change: func(_ int, e *judge.Evidence) { e.Servers[0].Started = time.Time{} }}, "fail: 20 answers failed", "inconclusive", "", ""},
-		{"errors", fixed{windows: 6, mine: asking(600, 6), theirs: asking(600, 1), others: 3, age: hour, history: true}, "fail: 1.0 % of answers failed on web-1, 0.2 % on the others; evidence", "pass", "", " of 219 needed"},
+		{"error rate", fixed{windows: 6, mine: asking(600, 6), theirs: asking(600, 1), others: 3, age: hour, history: true}, "fail: 1.0 % of answers failed on web-1, 0.2 % on the others; evidence", "pass", "", " of 219 needed"},
 		{"errors, without history", fixed{windows: 60, mine: asking(600, 4), theirs: asking(600, 1), others: 3, age: hour}, "hold: 0.7 % of answers failed on web-1", "pass", "", "too little of a history"},
 		{"slow", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 40_000) }), theirs: good, others: 3, age: hour, history: true}, "inconclusive", "fail: p", "", " ms on the others; evidence"},
 		{"slow, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 80_000) }), theirs: good, others: 3, age: hour}, "", "hold: p", "", "too little of a history"},
@@ -159,13 +159,13 @@ func TestJudge(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			findings := last(metrics.New(metrics.Config{}), test.evidence())
-			if got := told(findings, "errors"); !strings.HasPrefix(got, test.errors) {
+			if got := told(findings, "error rate"); !strings.HasPrefix(got, test.errors) {
 				t.Errorf("errors: %q, want %q", got, test.errors)
 			}
-			if got := told(findings, "latency"); !strings.HasPrefix(got, test.latency) {
+			if got := told(findings, "response time"); !strings.HasPrefix(got, test.latency) {
 				t.Errorf("latency: %q, want %q", got, test.latency)
 			}
-			if got := told(findings, test.lane) + told(findings, "errors") + told(findings, "latency"); !strings.Contains(got, test.also) {
+			if got := told(findings, test.lane) + told(findings, "error rate") + told(findings, "response time"); !strings.Contains(got, test.also) {
 				t.Errorf("%q, want %q", got, test.also)
 			}
 			for _, f := range findings {
@@ -197,7 +197,7 @@ func TestLittleTraffic(t *testing.T) {
 		}
 		findings = j.Weigh(e)
 	}
-	if got := told(findings, "errors"); !strings.HasPrefix(got, "fail: 50 answers failed on a and 0 on the others") {
+	if got := told(findings, "error rate"); !strings.HasPrefix(got, "fail: 50 answers failed on a and 0 on the others") {
 		t.Errorf("errors: %q", got)
 	}
 }
@@ -207,8 +207,8 @@ func TestNoBudget(t *testing.T) {
 	t.Parallel()
 	f := fixed{windows: 60, mine: asking(600, 60), theirs: asking(600, 1), others: 3, age: time.Hour, history: true}
 	findings := last(metrics.New(metrics.Config{Budget: evidence.Budget{Logs: 0.01}}), f.evidence())
-	if _, err := json.Marshal(findings); err != nil || !strings.HasPrefix(told(findings, "errors"), "hold: 10.0 % of answers failed on web-1") {
-		t.Errorf("%v: %q", err, told(findings, "errors"))
+	if _, err := json.Marshal(findings); err != nil || !strings.HasPrefix(told(findings, "error rate"), "hold: 10.0 % of answers failed on web-1") {
+		t.Errorf("%v: %q", err, told(findings, "error rate"))
 	}
 }
 
@@ -223,10 +223,10 @@ func TestServersShareTheErrorRate(t *testing.T) {
 	}}
 	thresholds := map[segue.ServerName]float64{}
 	for _, found := range last(metrics.New(metrics.Config{}), f.evidence()) {
-		if found.Judge == "errors" && found.Unit == "share" {
+		if found.Judge == "error rate" && found.Unit == "share" {
 			thresholds[found.Server] = found.Threshold
 		}
-		if found.Judge == "errors" && found.Unit == "count" {
+		if found.Judge == "error rate" && found.Unit == "count" {
 			thresholds[found.Server] = -found.Threshold
 		}
 	}

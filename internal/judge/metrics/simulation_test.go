@@ -36,8 +36,8 @@ func TestEqualReleases(t *testing.T) {
 		fails, holds            float64
 		errorsPass, latencyPass float64
 	}{
-		{"3 others", 3, 300, 120, 0.01, 0.05, 0.9, 0.9},
-		{"1 other", 1, 40, 120, 0.03, 0.08, 0.7, 0.7},
+		{"3 others", 3, 300, 120, 0.01, 0.05, 0.8, 0.9},
+		{"1 other", 1, 40, 120, 0.03, 0.08, 0.6, 0.5},
 		{"3 others, no history", 3, 20, 0, 0, 0.15, 0.5, 0.7},
 	} {
 		w := usual(test.others, 30)
@@ -81,11 +81,11 @@ func TestDelays(t *testing.T) {
 		stop, fail float64 // medians, in minutes
 		least      float64 // share that is stopped
 	}{
-		{"errors x3", func() world { w := usual(3, 30); w.errorRatio = 3; return w }(), "errors", 4, 12, 0.95},
-		{"errors x10", func() world { w := usual(3, 10); w.errorRatio = 10; return w }(), "errors", 1, 2, 1},
-		{"time +100 %", func() world { w := usual(3, 10); w.timeRatio = 2; return w }(), "latency", 1, 1, 0.9},
-		{"time +50 %", func() world { w := usual(3, 20); w.timeRatio = 1.5; return w }(), "latency", 3, 4, 0.7},
-		{"time +100 %, 1 other", func() world { w := usual(1, 20); w.timeRatio = 2; return w }(), "latency", 4, 6, 0.7},
+		{"errors x3", func() world { w := usual(3, 30); w.errorRatio = 3; return w }(), "error rate", 4, 12, 0.95},
+		{"errors x10", func() world { w := usual(3, 10); w.errorRatio = 10; return w }(), "error rate", 1, 2, 1},
+		{"time +100 %", func() world { w := usual(3, 10); w.timeRatio = 2; return w }(), "response time", 1, 1, 0.9},
+		{"time +50 %", func() world { w := usual(3, 20); w.timeRatio = 1.5; return w }(), "response time", 3, 4, 0.7},
+		{"time +100 %, 1 other", func() world { w := usual(1, 20); w.timeRatio = 2; return w }(), "response time", 4, 6, 0.7},
 		{"gauges +30 %", func() world {
 			w := usual(3, 120)
 			w.requests, w.gauges, w.autocorrelation, w.gaugeShift = 10, 3, 0.6, 3

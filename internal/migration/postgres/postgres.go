@@ -112,6 +112,17 @@ func (d *Driver) Check(ctx context.Context, request migration.CheckRequest) (mig
 // Gate implements migration.Driver.
 func (d *Driver) Gate(ctx context.Context, request migration.GateRequest) (migration.Gate, error) {
 	request.Now = cmp.Or(request.Now, time.Now())
+	logins, err := d.logins(ctx)
+	if err != nil {
+		return migration.Gate{}, err
+	}
+	request.Releases = slices.Clone(request.Releases)
+	for i := range request.Releases {
+		p := &request.Releases[i]
+		if at := slices.IndexFunc(logins, func(l migration.Presence) bool { return l.Release == p.Release }); at >= 0 && p.Role == "" {
+			p.Role = logins[at].Role
+		}
+	}
 	return d.gate.Ask(ctx, request)
 }
 

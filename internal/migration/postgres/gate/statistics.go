@@ -112,7 +112,7 @@ func (s *Statistics) place(ctx context.Context, conn querier) (place string, err
 	var track string
 	var silent []string
 	const query = `SELECT coalesce((SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'), ''),
-		coalesce(current_setting('pg_stat_statements.track', true), ''),
+		coalesce((SELECT reset_val FROM pg_settings WHERE name = 'pg_stat_statements.track'), ''),
 		(SELECT coalesce(array_agg(DISTINCT coalesce(r.rolname, 'all')::text), '{}') FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = s.setrole
 			WHERE s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database())) AND 'pg_stat_statements.track=none' = ANY (s.setconfig))`
 	if err := conn.QueryRow(ctx, query).Scan(&place, &track, &silent); err != nil {

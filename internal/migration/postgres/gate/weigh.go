@@ -358,8 +358,8 @@ func (a *asking) atMost(answer migration.Answer, s *statement) migration.Answer 
 		if known && (!a.older(p) || a.alive(p)) {
 			return answer
 		}
-		if s.Source != "statistics" {
-			return "" // recorded of a release that is gone
+		if s.Source != "statistics" || known && p.Role != "" {
+			return "" // of a release that is gone; its role is looked for among the sessions
 		}
 		ended = p.Ended
 	} else if a.active || ended.IsZero() || s.Source != "statistics" {
