@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -150,11 +151,21 @@ func (l *lease) Asked(ctx context.Context, id migration.ChangeID) (who string, e
 	if err != nil || !state.Hidden {
 		return "", err
 	}
+	// What names both a column and its table, in either order.
 	var names []string
 	for _, object := range state.Change.Removes {
-		if object.Kind == migration.ObjectColumn || object.Kind == migration.ObjectTable || object.Kind == migration.ObjectView {
-			names = append(names, `\m`+strings.ToLower(object.Name)+`\M`)
+		word := `\m` + regexp.QuoteMeta(object.Name) + `\M`
+		switch table := object.Table[strings.LastIndexByte(object.Table, '.')+1:]; object.Kind {
+		case migration.ObjectColumn:
+			table = `\m` + regexp.QuoteMeta(table) + `\M`
+			names = append(names, word+".*"+table, table+".*"+word)
+		case migration.ObjectTable, migration.ObjectView:
+			names = append(names, `\m`+regexp.QuoteMeta(object.Name[strings.LastIndexByte(object.Name, '.')+1:])+`\M`)
+		default:
 		}
+	}
+	if len(names) == 0 {
+		return "", nil
 	}
 	const latest = `SELECT coalesce(usename, '?') || ' from ' || coalesce(nullif(application_name, ''), host(client_addr), 'a local session')
 		FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name NOT LIKE 'segue%'

@@ -146,11 +146,13 @@ func (r *run) locked(ctx context.Context, work func(pgx.Tx) error) error {
 	began := time.Now()
 	for try := 1; ; try++ {
 		limit := limit{row: r.bounds.row, batch: r.bounds.single, durable: true}
-		if try > yieldTries && r.gauge.vacuums() {
-			limit.row = r.bounds.deadlock + batchTarget
-		}
 		start := time.Now()
 		err := r.session.Update(ctx, func(tx pgx.Tx) error {
+			if try > yieldTries && r.gauge.vacuums() {
+				if err := r.evict(ctx, tx, limit); err != nil {
+					return err
+				}
+			}
 			if err := limit.set(ctx, tx); err != nil {
 				return err
 			}
@@ -180,4 +182,15 @@ func (r *run) locked(ctx context.Context, work func(pgx.Tx) error) error {
 			return err
 		}
 	}
+}
+
+// evict makes autovacuum give the table up, by a lock that keeps nobody else waiting while it is asked for: whoever asked for a stronger one would have
+// all others wait behind it for as long as autovacuum takes to give up.
+func (r *run) evict(ctx context.Context, tx pgx.Tx, bounds limit) error {
+	bounds.row = r.bounds.deadlock + batchTarget
+	if err := bounds.set(ctx, tx); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, "LOCK TABLE ONLY "+r.table.sql()+" IN SHARE UPDATE EXCLUSIVE MODE")
+	return err
 }

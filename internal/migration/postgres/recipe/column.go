@@ -287,6 +287,13 @@ func (t *part) notNull(on *table, column, suffix string, phase migration.Phase) 
 			action(alter(on, "ADD CONSTRAINT "+quote(name)+" "+rule+" NOT VALID"), alter(on, "DROP CONSTRAINT IF EXISTS "+quote(name))),
 		},
 	})
+	if b, found := t.refill[on.full()+"."+column]; found && phase == migration.PhaseContract {
+		b.Where = quote(column) + " IS NULL"
+		b.Violators = b.Where
+		if d := t.backfill(on, dotted(suffix, "again"), "fill "+t.world.short(on)+"."+column+" again", b); d != nil {
+			d.Phase, d.Removes, d.Why = phase, removes, t.older()+" may have left it empty since it was filled"
+		}
+	}
 	validate := migration.Action{
 		SQL:    alter(on, "VALIDATE CONSTRAINT "+quote(name)),
 		Expect: "SELECT count(*) FROM " + on.quoted() + " WHERE " + quote(column) + " IS NULL",

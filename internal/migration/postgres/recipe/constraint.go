@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -63,6 +64,26 @@ func (t *part) tightens(on *table, c sqltext.Constraint, columns []string) migra
 		}
 	}
 	return migration.PhaseExpand
+}
+
+// tightensKey gives the phase of a new unique key over columns, which reads columns: one that writers obey already refuses nobody.
+func (t *part) tightensKey(on *table, c sqltext.Constraint, columns, read []string) (phase migration.Phase, caveats []string) {
+	phase = t.tightens(on, c, read)
+	open := func(name string) bool { column := on.column(name); return column == nil || !column.NotNull }
+	key, named := on.obeyed(columns, c.SQL), columns
+	if slices.Contains(columns, "") {
+		named = t.shape.Elements
+	}
+	switch {
+	case phase != migration.PhaseContract:
+	case c.Kind == sqltext.ConstraintPrimaryKey && slices.ContainsFunc(columns, open) || key == nil:
+		caveats = []string{fmt.Sprintf(noArbiter, strings.Join(named, ", "))}
+	case len(key) < len(columns):
+		phase, caveats = migration.PhaseExpand, []string{twoKeys}
+	default:
+		phase = migration.PhaseExpand
+	}
+	return phase, caveats
 }
 
 // rule adds a CHECK or foreign key: for new rows at once, for old ones by a look at them that lets everybody work.
@@ -177,10 +198,17 @@ func (t *part) key(on *table, c sqltext.Constraint, columns []string, suffix str
 			columns = index.Columns
 		}
 	}
-	phase := t.tightens(on, c, columns)
+	phase, caveats := t.tightensKey(on, c, columns, columns)
 	name := on.nameOf(t.world, c, columns)
+	build, index := phase, name
 	if t.world.gone[on.full()+"."+name] {
-		phase = migration.PhaseContract
+		phase = migration.PhaseContract // the name is free only then
+		if build == migration.PhaseExpand {
+			index = t.world.free(on, "new", name)
+		}
+	}
+	if c.UsingIndex != "" {
+		index = c.UsingIndex
 	}
 	if on.Partitioned {
 		t.givenRule(on, c, columns, suffix)
@@ -194,13 +222,11 @@ func (t *part) key(on *table, c sqltext.Constraint, columns []string, suffix str
 			}
 		}
 	}
-	index := c.UsingIndex
-	if index == "" {
-		index = name
-		d := t.buildIndex(on, indexOf{Name: name, Columns: columns, Unique: true}, "("+quoteAll(columns)+")"+included(c.SQL), suffix)
-		d.Phase, d.Title = phase, "build index for "+strings.ToLower(word)+" on "+t.world.short(on)
+	if c.UsingIndex == "" {
+		d := t.buildIndex(on, indexOf{Name: index, Columns: columns, Unique: true}, "("+quoteAll(columns)+")"+included(c.SQL), suffix)
+		d.Caveats, d.Phase, d.Title = caveats, build, "build index for "+strings.ToLower(word)+" on "+t.world.short(on)
 		d.Why = "as written it would build the index while reads and writes of " + t.world.short(on) + " wait"
-		if phase == migration.PhaseContract {
+		if build == migration.PhaseContract {
 			d.Removes = writes(on, columns)
 			d.Why = t.older() + " may write what it refuses; " + d.Why
 		}
@@ -212,7 +238,7 @@ func (t *part) key(on *table, c sqltext.Constraint, columns []string, suffix str
 		Actions: []migration.Action{action(alter(on, "ADD CONSTRAINT "+quote(name)+" "+word+" USING INDEX "+quote(index)+tail),
 			alter(on, "DROP CONSTRAINT IF EXISTS "+quote(name)))},
 	}
-	if phase == migration.PhaseContract {
+	if build == migration.PhaseContract {
 		change.Removes = writes(on, columns)
 	}
 	if c.UsingIndex != "" {

@@ -199,6 +199,9 @@ func (t *table) dropRule(w *world, name string) {
 	}
 	if c.Kind == kindPrimary || c.Kind == kindUnique || c.Kind == kindExclude {
 		index := c.Index
+		if _, found := w.index(sqltext.Name{Schema: t.Schema, Name: index}); found != nil {
+			t.leave(*found)
+		}
 		t.Indexes = slices.DeleteFunc(t.Indexes, func(x server.Index) bool { return x.Name == index || x.Name == name })
 		if !t.fresh {
 			w.gone[t.Schema+"."+name], w.gone[t.full()+"."+name] = true, true

@@ -20,9 +20,9 @@ func (t *part) createIndex() {
 	}
 	index, rest := t.newIndex(on), indexTail(t.shape)
 	index.Definition = "CREATE " + when(index.Unique, "UNIQUE ") + "INDEX " + quote(index.Name) + " ON " + on.quoted() + " " + rest
-	phase := migration.PhaseExpand
+	phase, caveats := migration.PhaseExpand, []string(nil)
 	if index.Unique {
-		phase = t.tightens(on, sqltext.Constraint{}, t.indexed(on))
+		phase, caveats = t.tightensKey(on, sqltext.Constraint{SQL: rest}, index.Columns, t.indexed(on))
 	}
 	index.Valid = phase != migration.PhaseContract
 	title := "create index " + index.Name + " on " + t.world.short(on)
@@ -40,7 +40,7 @@ func (t *part) createIndex() {
 	case on.Partitioned:
 		t.buildOnPartitions(on, index, rest, phase)
 	default:
-		t.buildNamed(on, index, rest, phase)
+		t.buildNamed(on, index, rest, phase).Caveats = caveats
 	}
 	on.Indexes = append(on.Indexes, index)
 }
@@ -58,7 +58,7 @@ func (t *part) newIndex(on *table) indexOf {
 }
 
 // buildNamed builds an index, under another name first where an index that is to go still has this one.
-func (t *part) buildNamed(on *table, index indexOf, rest string, phase migration.Phase) {
+func (t *part) buildNamed(on *table, index indexOf, rest string, phase migration.Phase) *draft {
 	final := index.Name
 	if t.world.gone[on.Schema+"."+final] {
 		index.Name = t.world.free(on, "new", final)
@@ -70,7 +70,7 @@ func (t *part) buildNamed(on *table, index indexOf, rest string, phase migration
 		d.Why = t.older() + " may write what it refuses; " + d.Why
 	}
 	if final == index.Name {
-		return
+		return d
 	}
 	rename := []migration.Action{action("ALTER INDEX "+on.in(index.Name)+" RENAME TO "+quote(final), "")}
 	if drop := t.replaced[on.in(final)]; drop != nil {
@@ -80,6 +80,7 @@ func (t *part) buildNamed(on *table, index indexOf, rest string, phase migration
 	}
 	last := t.contract("name", "put index "+index.Name+" in the place of "+final, []migration.Object{on.object(migration.ObjectIndex, final)}, rename...)
 	last.Table, last.aftermath, last.Why = on.full(), true, "the old index serves "+t.older()+" until then"
+	return &t.drafts[len(t.drafts)-2]
 }
 
 // indexed are the columns whose values an index sees, in its expressions too.
@@ -198,6 +199,7 @@ func (t *part) dropIndexes() {
 			return
 		}
 		removes = append(removes, on.object(migration.ObjectIndex, index.Name))
+		on.leave(index)
 		only = on
 		drop := dropIndex(on, index)
 		if on.Partitioned {
@@ -239,6 +241,7 @@ func (t *part) renews(on *table, index indexOf) bool {
 	}
 	key := on.in(index.Name)
 	t.replaced[key], t.renewed[key], t.world.gone[on.Schema+"."+index.Name] = t, index, true
+	on.leave(index)
 	on.Indexes = slices.DeleteFunc(slices.Clone(on.Indexes), func(x indexOf) bool { return x.Name == index.Name })
 	return true
 }

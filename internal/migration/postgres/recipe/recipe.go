@@ -82,6 +82,7 @@ func newPlanner(request Request) *planner {
 		request: request, version: request.Version, world: newWorld(request.Catalog), ids: map[migration.ChangeID]bool{},
 		expanded: map[string]migration.ChangeID{}, contracted: map[string]migration.ChangeID{},
 		required: map[string]*part{}, replaced: map[string]*part{}, renewed: map[string]server.Index{}, relaxed: map[string]bool{}, needs: map[migration.ChangeID]migration.Object{},
+		refill: map[string]migration.Backfill{},
 	}
 	for _, file := range request.Files {
 		p.ahead = append(p.ahead, file.Statements...)
@@ -141,6 +142,8 @@ type planner struct {
 	// required are columns that were added without their NOT NULL, until the statement that fills them; replaced are drops whose object comes again.
 	required, replaced map[string]*part
 	needs              map[migration.ChangeID]migration.Object
+	// refill are updates that gave columns values which older releases may leave empty again.
+	refill map[string]migration.Backfill
 	// renewed are indexes that were dropped to be made anew.
 	renewed map[string]server.Index
 	relaxed map[string]bool

@@ -113,7 +113,11 @@ func (t *part) dress(on *table, column server.Column, twin, prefix string) {
 				Actions: t.partitionIndexes(on, own, rest), Facts: migration.Facts{Alone: true},
 			})
 		} else {
-			t.buildIndex(on, own, rest, dotted(prefix, "index")).Why = "the column has one like it"
+			d := t.buildIndex(on, own, rest, dotted(prefix, "index"))
+			d.Why = "the column has one like it"
+			if own.Unique {
+				d.Caveats = []string{twoKeys}
+			}
 		}
 		if on.backed(index.Name) != nil && !on.Partitioned {
 			t.add(dotted(prefix, "unique"), migration.Change{

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -194,6 +195,7 @@ type exchange struct {
 
 func (t *part) exchange(x exchange, title string, caveats []string) {
 	on, old := x.on, makeName("old", "segue", x.column.Name)
+	caveats = append(caveats, fmt.Sprintf(byPosition, t.world.short(on)+"."+x.column.Name))
 	steps := []string{stopSync(on, x.sync)[0].SQL}
 	if x.key != "" {
 		primary := on.Constraints[slices.IndexFunc(on.Constraints, func(c server.Constraint) bool { return c.Kind == kindPrimary })].Name

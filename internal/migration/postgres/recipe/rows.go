@@ -93,7 +93,12 @@ func (t *part) updateRows(on *table, w work, b migration.Backfill) {
 	if d == nil {
 		return
 	}
+	again := w.whereNull() && len(w.set) == 1 && !on.added[w.set[0].Column] && t.requiredAhead(on, w.set[0].Column)
+	if again {
+		t.refill[on.full()+"."+w.set[0].Column] = *d.Backfill
+	}
 	switch {
+	case again:
 	case b.Sync != nil && len(t.statement.Hints.Keep) == 0:
 		d.Caveats = []string{"what the new release writes is not brought back into " + strings.Join(read, ", ") + ": older releases do not see it; say how with " +
 			"-- segue: keep " + keepExample(read) + " = ..."}

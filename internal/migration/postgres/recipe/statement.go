@@ -11,7 +11,11 @@ import (
 
 const (
 	cachedPlans = "sessions with prepared statements that read %s get \"cached plan must not change result type\" once, and must prepare again"
-	quickLock   = "it is run as written: by its size the table is held for less than a second"
+	noArbiter   = "until then the server refuses ON CONFLICT (%s): the new release must do without it"
+	twoKeys     = "while two unique indexes stand for one rule, INSERT ... ON CONFLICT by one of them may be refused by the other (23505) when two sessions insert " +
+		"the same values at the same moment, and must be tried again"
+	byPosition = "INSERT without a list of columns, COPY and SELECT * find %s in the last place from then on"
+	quickLock  = "it is run as written: by its size the table is held for less than a second"
 )
 
 // statement plans one statement and brings the catalogue up to date.

@@ -24,6 +24,8 @@ type table struct {
 	fresh bool
 	// added are columns that no older release knows; synced ones are written through it all the same.
 	added, synced map[string]bool
+	// leaving are unique indexes that are there until a contract drops them.
+	leaving []server.Index
 }
 
 func newWorld(catalog server.Catalog) *world {
@@ -209,6 +211,33 @@ func (t *table) backed(index string) *server.Constraint {
 		return &t.Constraints[i]
 	}
 	return nil
+}
+
+// leave lets a unique index count for as long as it is there.
+func (t *table) leave(index server.Index) {
+	if c := t.backed(index.Name); !t.fresh && (c == nil || !deferrable(c.Definition)) {
+		t.leaving = append(t.leaving, index)
+	}
+}
+
+func deferrable(definition string) bool {
+	return matches(`(?i)\bdeferrable\b`, definition) && !matches(`(?i)\bnot\s+deferrable\b`, definition)
+}
+
+// obeyed gives the columns of the longest unique key that makes writers obey a new one already: it is over some of its columns, and refuses all that the
+// new one would. nil for none.
+func (t *table) obeyed(columns []string, definition string) (key []string) {
+	if slices.Contains(columns, "") || matches(`(?i)\b(collate|nulls\s+not\s+distinct)\b`, definition) {
+		return nil
+	}
+	for _, x := range slices.Concat(t.Indexes, t.leaving) {
+		c := t.backed(x.Name)
+		if x.Unique && x.Valid && x.Predicate == "" && len(x.Columns) > len(key) && !matches(`(?i)\bcollate\b`, x.Definition) &&
+			(c == nil || !deferrable(c.Definition)) && !slices.ContainsFunc(x.Columns, func(name string) bool { return !slices.Contains(columns, name) }) {
+			key = x.Columns
+		}
+	}
+	return key
 }
 
 // key gives the columns that rows can be walked along: the primary key, or a unique index over columns that are never NULL.

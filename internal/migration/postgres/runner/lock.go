@@ -18,8 +18,8 @@ import (
 const (
 	// patience bounds the whole wait for the locks of a change; that of a statement which keeps nobody waiting while it waits is longer.
 	patience, patienceAlone = 2 * time.Minute, time.Hour
-	// firstAsk and longestAsk are how long a lock is asked for at a time: so long may others have to wait behind us. yieldAsk is for a lock that autovacuum
-	// has, which gives it up to whoever waited for a second (deadlock_timeout). freeAsk is for a lock whose wait keeps nobody else waiting.
+	// firstAsk and longestAsk are how long a lock is asked for at a time: so long may others have to wait behind us. yieldAsk is for the lock at which
+	// autovacuum gives up, to whoever waited for a second (deadlock_timeout). freeAsk is for a lock whose wait keeps nobody else waiting.
 	firstAsk, longestAsk, yieldAsk, freeAsk = 200 * time.Millisecond, time.Second, 1500 * time.Millisecond, 10 * time.Second
 	// firstPause and longestPause are between two tries.
 	firstPause, longestPause = 100 * time.Millisecond, 5 * time.Second
@@ -122,8 +122,9 @@ type wait struct {
 	patience time.Duration
 	ask      time.Duration
 	pause    time.Duration
-	// behind is who was last seen in the way.
-	behind string
+	// behind is who was last seen in the way; vacuumed are the locks, if autovacuum was.
+	behind   string
+	vacuumed []tableLock
 	// granted is when work had its locks, and exact that it asked for them before anything else; otherwise the time from its statement on counts, without
 	// what it was seen to wait.
 	granted time.Time
@@ -169,6 +170,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 // clear may still have a moment for whoever asks.
 func (r *run) clear(ctx context.Context, locks []tableLock, w *wait) error {
 	for !w.over(0.5) {
+		w.vacuumed = nil
 		others, err := r.eye.inTheWay(ctx, locks, r.session.Conn.PgConn().PID())
 		if err != nil {
 			return err
@@ -180,8 +182,8 @@ func (r *run) clear(ctx context.Context, locks []tableLock, w *wait) error {
 				w.behind = o.String()
 				break
 			}
-			if o.vacuums() && w.ask < yieldAsk {
-				w.ask = yieldAsk
+			if o.vacuums() {
+				w.vacuumed = locks
 			}
 		}
 		if behind == "" && strongest(locks) >= migration.LockAccessExclusive && !w.over(0.25) {
@@ -259,6 +261,9 @@ func (r *run) try(ctx context.Context, w *wait, work func(tx pgx.Tx, w *wait) er
 	})
 	w.granted, w.exact = time.Time{}, false
 	err := r.session.Update(ctx, func(tx pgx.Tx) error {
+		if err := evict(ctx, tx, w.vacuumed); err != nil {
+			return err
+		}
 		// A lock that is asked for long is one that keeps nobody waiting; all others are bounded, whatever statement asks.
 		if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", strconv.FormatInt(w.ask.Milliseconds(), 10)); err != nil {
 			return err
@@ -279,4 +284,21 @@ func (r *run) try(ctx context.Context, w *wait, work func(tx pgx.Tx, w *wait) er
 		}
 	}
 	return err
+}
+
+// evict makes autovacuum give tables up, and keeps it out until the transaction ends, by a lock that keeps nobody else waiting while it is asked for.
+// Whoever asked for a stronger one would have all others wait behind it for the second that autovacuum takes to give up.
+func evict(ctx context.Context, tx pgx.Tx, locks []tableLock) error {
+	if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", strconv.FormatInt(yieldAsk.Milliseconds(), 10)); err != nil {
+		return err
+	}
+	for _, lock := range locks {
+		if lock.mode.Blocks() == "" {
+			continue
+		}
+		if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+lock.name+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
