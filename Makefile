@@ -29,7 +29,8 @@ demo: build ## a shop on four servers rolled to v2 under load, then a bad releas
 
 test: ## every test, end-to-end ones included, under the race detector
 	scripts/test-deps $(TEST_PROGRAMS)
-	go test $(RACE) -p 2 -timeout 10m ./...
+	scripts/test-postgres
+	go test $(RACE) -p 2 -timeout 20m ./...
 
 e2e: ## the end-to-end tests (TestE2E...) alone, with what they print
 	go test -count=1 -v -timeout 10m -run '^TestE2E' ./...

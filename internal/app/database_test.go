@@ -52,9 +52,16 @@ func newShop(t *testing.T, driver string, customers int) *shopRig {
 		t.Fatal(err)
 	}
 	for _, change := range [...][2]string{
-		{"127.0.0.1:8080", r.address}, {"drain: {within: 30s}", "drain: {within: 1s, spread: 500ms}"}, {"bake: 30s", "bake: 2s"},
-		{"${DATABASE_URL:-file:shop.db}", address}, {"${SHOP_DRIVER:-sqlite}", driver}, {"${SHOP_CUSTOMERS:-1000}", fmt.Sprint(customers)},
-		{"    strategy: {kind: rolling", "    rollback_window: 5s\n    strategy: {kind: rolling"}, {"brown_out: 5s", "brown_out: 1s"}, {"    contract: {", roles + "    contract: {"}, {"latency: {ratio: 2}", "latency: off"},
+		{"127.0.0.1:8080", r.address},
+		{"drain: {within: 30s}", "drain: {within: 1s, spread: 500ms}"},
+		{"bake: 30s", "bake: 2s"},
+		{"${DATABASE_URL:-file:shop.db}", address},
+		{"${SHOP_DRIVER:-sqlite}", driver},
+		{"${SHOP_CUSTOMERS:-1000}", fmt.Sprint(customers)},
+		{"    strategy: {kind: rolling", "    rollback_window: 5s\n    strategy: {kind: rolling"},
+		{"brown_out: 5s", "brown_out: 1s"},
+		{"    contract: {", roles + "    contract: {"},
+		{"latency: {ratio: 2}", "latency: off"},
 	} {
 		text = bytes.ReplaceAll(text, []byte(change[0]), []byte(change[1]))
 	}
@@ -112,7 +119,7 @@ func (r *shopRig) clerks(n int) (stop func() []*clerk) {
 			r.t.Fatal(err)
 		}
 		all[i] = &clerk{user: fmt.Sprintf("clerk%d", i), client: &http.Client{Jar: jar, Timeout: 20 * time.Second}}
-		r.answer(all[i], http.MethodPost, "/api/register", map[string]string{"name": all[i].user, "password": "a long password"}, nil)
+		r.answer(r.t.Context(), all[i], http.MethodPost, "/api/register", map[string]string{"name": all[i].user, "password": "a long password"}, nil)
 	}
 	return r.carryOn(all)
 }
@@ -125,7 +132,7 @@ func (r *shopRig) carryOn(all []*clerk) (stop func() []*clerk) {
 	for i, c := range all {
 		wait.Go(func() {
 			for n := c.writes + 1; ctx.Err() == nil && !r.t.Failed(); n++ {
-				r.rename(c, fmt.Sprintf("Given%d Family%d", i, n))
+				r.rename(context.WithoutCancel(ctx), c, fmt.Sprintf("Given%d Family%d", i, n))
 			}
 		})
 	}
@@ -136,9 +143,9 @@ func (r *shopRig) carryOn(all []*clerk) (stop func() []*clerk) {
 	}
 }
 
-func (r *shopRig) rename(c *clerk, name string) {
+func (r *shopRig) rename(ctx context.Context, c *clerk, name string) {
 	began := time.Now()
-	if !r.answer(c, http.MethodPut, "/api/customer", map[string]string{"name": name}, nil) {
+	if !r.answer(ctx, c, http.MethodPut, "/api/customer", map[string]string{"name": name}, nil) {
 		return
 	}
 	c.slowest = max(c.slowest, time.Since(began))
@@ -147,18 +154,18 @@ func (r *shopRig) rename(c *clerk, name string) {
 	var got struct {
 		Name string `json:"name"`
 	}
-	if r.answer(c, http.MethodGet, "/api/customer", nil, &got) && got.Name != name {
+	if r.answer(ctx, c, http.MethodGet, "/api/customer", nil, &got) && got.Name != name {
 		r.t.Errorf("%s wrote %q and reads %q", c.user, name, got.Name)
 	}
 }
 
-func (r *shopRig) answer(c *clerk, method, path string, body, into any) bool {
+func (r *shopRig) answer(ctx context.Context, c *clerk, method, path string, body, into any) bool {
 	text, err := json.Marshal(body)
 	if err != nil {
 		r.t.Error(err)
 		return false
 	}
-	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+r.address+path, bytes.NewReader(text))
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+r.address+path, bytes.NewReader(text))
 	if err != nil {
 		r.t.Error(err)
 		return false

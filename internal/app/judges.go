@@ -62,7 +62,7 @@ func (p *panel) Name() string { return "panel" }
 
 // Weigh implements judge.Judge.
 func (p *panel) Weigh(window judge.Evidence) []segue.Finding {
-	var findings []segue.Finding
+	findings := make([]segue.Finding, 0, len(p.judges))
 	for _, j := range p.judges {
 		findings = append(findings, j.Weigh(window)...)
 	}

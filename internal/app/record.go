@@ -38,8 +38,7 @@ func Record(ctx context.Context, options cli.RecordOptions) (cli.Recorded, error
 	if closeErr := opened.Close(); closeErr != nil && err == nil {
 		return recorded, fmt.Errorf("close tap: %w", closeErr)
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, failed := errors.AsType[*exec.ExitError](err); failed {
 		recorded.Exit, err = exit.ExitCode(), nil
 	}
 	if err != nil {
@@ -86,7 +85,8 @@ func addStatements(recorded *cli.Recorded, heard []string) error {
 	for _, query := range kept {
 		known[sqltext.Normalize(sqltext.Postgres, query.SQL)] = true
 	}
-	text := strings.TrimRight(string(before), "\n")
+	var text strings.Builder
+	text.WriteString(strings.TrimRight(string(before), "\n"))
 	for _, statement := range heard {
 		shape := sqltext.Normalize(sqltext.Postgres, statement)
 		if known[shape] || utility(statement) {
@@ -94,13 +94,13 @@ func addStatements(recorded *cli.Recorded, heard []string) error {
 		}
 		known[shape] = true
 		recorded.Fresh++
-		text += "\n" + strings.TrimRight(strings.TrimSpace(statement), ";") + ";"
+		text.WriteString("\n" + strings.TrimRight(strings.TrimSpace(statement), ";") + ";")
 	}
 	recorded.Statements = len(known)
 	if err := os.MkdirAll(filepath.Dir(recorded.File), 0o755); err != nil { //nolint:gosec // it belongs to the project, and holds no secret
 		return fmt.Errorf("make folder of statements: %w", err)
 	}
-	if err := os.WriteFile(recorded.File, []byte(strings.TrimLeft(text, "\n")+"\n"), 0o644); err != nil { //nolint:gosec // as above
+	if err := os.WriteFile(recorded.File, []byte(strings.TrimLeft(text.String(), "\n")+"\n"), 0o644); err != nil { //nolint:gosec // as above
 		return fmt.Errorf("write statements: %w", err)
 	}
 	return nil

@@ -128,7 +128,7 @@ func (c *Controller) Replay(ctx context.Context, id segue.RolloutID) (operator.R
 
 // weighAll lets judges say what they think once they have seen a window.
 func weighAll(judges []judge.Judge, window judge.Evidence) segue.Verdict {
-	var findings []segue.Finding
+	findings := make([]segue.Finding, 0, len(judges))
 	for _, j := range judges {
 		findings = append(findings, j.Weigh(window)...)
 	}

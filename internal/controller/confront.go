@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/rollout"
 )
 
@@ -71,15 +72,7 @@ func (c *Controller) confront(ctx context.Context, m *monitor) {
 			return
 		}
 		if ok {
-			window.Service, window.Stable, window.Candidate = m.service.name, m.stable, m.candidate
-			if m.lookout != nil {
-				m.lookout.Fill(&window)
-			}
-			for i := range window.Servers {
-				if slices.Contains(suspects.servers, window.Servers[i].Server) {
-					window.Servers[i].Release = m.candidate
-				}
-			}
+			m.accuse(&window, suspects)
 			if verdict = weighAll(judges, window); verdict.Ruling == segue.RulingFail {
 				break
 			}
@@ -96,6 +89,19 @@ func (c *Controller) confront(ctx context.Context, m *monitor) {
 		Kind: segue.EventVerdict, Service: m.service.name, Rollout: m.id,
 		Verdict: &segue.Verdict{Ruling: segue.RulingReport, At: finding.At, Findings: []segue.Finding{finding}},
 	})
+}
+
+// accuse makes a window of the fleet as it is now one in which the suspect servers seem to run the candidate.
+func (m *monitor) accuse(window *judge.Evidence, suspects suspects) {
+	window.Service, window.Stable, window.Candidate = m.service.name, m.stable, m.candidate
+	if m.lookout != nil {
+		m.lookout.Fill(window)
+	}
+	for i := range window.Servers {
+		if slices.Contains(suspects.servers, window.Servers[i].Server) {
+			window.Servers[i].Release = m.candidate
+		}
+	}
 }
 
 // effect says what the test came to.

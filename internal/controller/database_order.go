@@ -25,7 +25,7 @@ func (c *Controller) OrderDatabase(ctx context.Context, order operator.DatabaseO
 	case segue.DatabaseCancel:
 		notes, err = c.cancelPreparation(ctx, config, service, order)
 	case segue.DatabaseContract:
-		notes, err = c.contractNow(ctx, config, service, order)
+		notes, err = c.contractNow(ctx, config, order)
 	case segue.DatabaseForgive:
 		err = c.forgive(ctx, config, order)
 	default:
@@ -178,7 +178,7 @@ func (c *Controller) cancelPreparation(ctx context.Context, config Database, ser
 }
 
 // contractNow does what is owed outside of a rollout, as far as its gates let it.
-func (c *Controller) contractNow(ctx context.Context, config Database, service segue.ServiceName, order operator.DatabaseOrder) ([]string, error) {
+func (c *Controller) contractNow(ctx context.Context, config Database, order operator.DatabaseOrder) ([]string, error) {
 	d, err := c.desk(ctx, config)
 	if err != nil {
 		return nil, err

@@ -107,9 +107,9 @@ func (f *FileEvidence) Close() error {
 		ids = append(ids, id)
 	}
 	f.mu.Unlock()
-	var failed []error
-	for _, id := range ids {
-		failed = append(failed, f.Done(id))
+	failed := make([]error, len(ids))
+	for i, id := range ids {
+		failed[i] = f.Done(id)
 	}
 	return errors.Join(failed...)
 }

@@ -89,24 +89,9 @@ func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) (*seg
 	if err := job.service.balancer.Add(ctx, backendOf(job.step.Instance, job.step.Server, job.step.Release, address)); err != nil {
 		return nil, fmt.Errorf("add backend %s: %w", job.step.Server, err)
 	}
-	config := m.settings.Judging.Mirror
-	if config == nil {
-		config = &segue.Mirror{Share: 1}
-	}
-	fleet, _, err := c.judged(ctx, m.id)
+	ask, err := c.mirrorAsk(ctx, m, job.step.Instance)
 	if err != nil {
 		return nil, err
-	}
-	ask := balancer.Mirror{Candidate: job.step.Instance, Share: config.Share}
-	for _, method := range config.Methods {
-		for _, path := range config.Paths {
-			ask.Paths = append(ask.Paths, method+" "+path)
-		}
-	}
-	for _, slot := range fleet.Slots {
-		if slot.Instance.Release == m.stable && slot.Rotation == segue.RotationIn && slot.Instance.ID != "" {
-			ask.Stable = append(ask.Stable, slot.Instance.ID)
-		}
 	}
 	if len(ask.Stable) < mirrorStable {
 		return &segue.Outcome{Note: "no second stable server: answers are not compared"}, nil
@@ -129,18 +114,46 @@ func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) (*seg
 	m.mirror.stop, m.mirror.target, m.mirror.ended = stop, job.step.Instance, ended
 	c.running.Go(func() {
 		defer close(ended)
-		for copying.Err() == nil {
-			err := driver.Mirror(copying, ask, sink)
-			if copying.Err() != nil {
-				return
-			}
-			m.log.WarnContext(copying, "copy requests", "error", err)
-			if wait(copying, mirrorRetry) != nil {
-				return
-			}
-		}
+		m.copy(copying, driver, ask, sink)
 	})
 	return &segue.Outcome{}, nil
+}
+
+// copy has requests copied until ctx is done, whatever becomes of the balancer.
+func (m *monitor) copy(ctx context.Context, driver balancer.Mirrorer, ask balancer.Mirror, sink func(balancer.MirrorRecord)) {
+	for ctx.Err() == nil {
+		err := driver.Mirror(ctx, ask, sink)
+		if ctx.Err() != nil {
+			return
+		}
+		m.log.WarnContext(ctx, "copy requests", "error", err)
+		if wait(ctx, mirrorRetry) != nil {
+			return
+		}
+	}
+}
+
+// mirrorAsk says which requests are copied, and among whom.
+func (c *Controller) mirrorAsk(ctx context.Context, m *monitor, candidate segue.InstanceID) (balancer.Mirror, error) {
+	ask := balancer.Mirror{Candidate: candidate, Share: 1}
+	if config := m.settings.Judging.Mirror; config != nil {
+		ask.Share = config.Share
+		for _, method := range config.Methods {
+			for _, path := range config.Paths {
+				ask.Paths = append(ask.Paths, method+" "+path)
+			}
+		}
+	}
+	fleet, _, err := c.judged(ctx, m.id)
+	if err != nil {
+		return ask, err
+	}
+	for _, slot := range fleet.Slots {
+		if slot.Instance.Release == m.stable && slot.Rotation == segue.RotationIn && slot.Instance.ID != "" {
+			ask.Stable = append(ask.Stable, slot.Instance.ID)
+		}
+	}
+	return ask, nil
 }
 
 // mirrorAgain goes on with the copying that a former controller had begun: the step is done, and nobody is handed it again.

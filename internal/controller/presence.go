@@ -140,6 +140,18 @@ func (c *Controller) recorded(release segue.Release, database segue.DatabaseName
 	return queries
 }
 
+// ended notes when releases that were replaced ran last.
+func ended(history []rollout.Past, of func(segue.ReleaseName) *migration.Presence) {
+	for _, past := range history {
+		if past.Phase != segue.PhaseSucceeded || past.Stable == past.Candidate || past.Stable == "" {
+			continue
+		}
+		if one := of(past.Stable); len(one.Running) == 0 {
+			one.Ended = past.EndedAt
+		}
+	}
+}
+
 // add takes one service's releases.
 func (p *presences) add(known *rollout.ServiceLedger, service segue.ServiceName, now time.Time) {
 	orders := ordersOf(known)
@@ -175,14 +187,7 @@ func (p *presences) add(known *rollout.ServiceLedger, service segue.ServiceName,
 	if now.Before(known.PreviousUntil) {
 		of(known.Previous.Name).Until = known.PreviousUntil
 	}
-	for _, past := range known.History {
-		if past.Phase == segue.PhaseSucceeded && past.Stable != past.Candidate && past.Stable != "" {
-			one := of(past.Stable)
-			if len(one.Running) == 0 {
-				one.Ended = past.EndedAt
-			}
-		}
-	}
+	ended(known.History, of)
 	for name, one := range seen {
 		p.all = append(p.all, *one)
 		p.of[name] = service

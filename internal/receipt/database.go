@@ -109,7 +109,7 @@ type databaseRow struct {
 }
 
 func databaseRows(r Receipt) []databaseRow {
-	var rows []databaseRow
+	rows := make([]databaseRow, 0, len(r.databaseSteps()))
 	for _, s := range r.databaseSteps() {
 		row := databaseRow{Tone: "good", Kind: string(s.Kind), Database: string(s.Database), Title: s.Title, Text: s.words()}
 		switch {

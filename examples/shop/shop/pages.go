@@ -157,7 +157,7 @@ func enter(v *visit, account string) error {
 // enter logs in or registers and returns the cookie's value.
 func (v *visit) enter(account, name, password string) (value string, err error) {
 	if account == "register" {
-		return v.counter.register(v.r.Context(), v.shop.features, v.visitor, name, password, v.shop.config.HashRounds)
+		return v.counter.register(v.r.Context(), v.shop.features, v.visitor, newcomer{name, password}, v.shop.config.HashRounds)
 	}
 	return v.counter.login(v.r.Context(), v.visitor, name, password)
 }

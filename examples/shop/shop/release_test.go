@@ -158,7 +158,7 @@ func TestManyOpenAtOnceAndWriteWithoutAFailure(t *testing.T) {
 			}
 			defer s.close()
 			for n := range writes {
-				if _, err := s.register(context.Background(), featuresOf(release), session{}, fmt.Sprintf("user-%d-%d", i, n), "a-password", 1); err != nil {
+				if _, err := s.register(context.Background(), featuresOf(release), session{}, newcomer{fmt.Sprintf("user-%d-%d", i, n), "a-password"}, 1); err != nil {
 					t.Errorf("opener %d, write %d: %v", i, n, err)
 					return
 				}

@@ -18,8 +18,12 @@ const (
 // namePattern is what a user may be called.
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$`)
 
+// newcomer is who wants an account.
+type newcomer struct{ name, password string }
+
 // register makes a user and logs them in; it returns the cookie's value.
-func (s *store) register(ctx context.Context, wanted features, visitor session, name, password string, rounds int) (value string, err error) {
+func (s *store) register(ctx context.Context, wanted features, visitor session, as newcomer, rounds int) (value string, err error) {
+	name, password := as.name, as.password
 	if !namePattern.MatchString(name) {
 		return "", problem{http.StatusUnprocessableEntity, "A name has 3 to 64 letters, digits, dots, dashes or underscores."}
 	}

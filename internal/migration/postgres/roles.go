@@ -56,8 +56,7 @@ func (d *Driver) Credentials(ctx context.Context, release segue.ReleaseName) (mi
 	if err != nil {
 		return migration.Credentials{}, d.explainRole(fmt.Errorf("make role %s: %w", role, err))
 	}
-	address, err := withLogin(d.config.URL, role, password)
-	return migration.Credentials{Role: role, URL: address}, err
+	return migration.Credentials{Role: role, URL: withLogin(d.config.URL, role, password)}, nil
 }
 
 // makeLogin makes the role unless it is there. The server is given a verifier and never the password, which its log could show.
@@ -94,10 +93,10 @@ func scram(password string) (string, error) {
 }
 
 // withLogin puts another login into a connection string, of either form.
-func withLogin(address, role, password string) (string, error) {
+func withLogin(address, role, password string) string {
 	if !strings.Contains(address, "://") {
 		quote := func(text string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'" }
-		return address + " user=" + quote(role) + " password=" + quote(password), nil
+		return address + " user=" + quote(role) + " password=" + quote(password)
 	}
 	// The host may be a list, which net/url does not read: only what stands before the last @ of the authority is replaced.
 	scheme, rest, _ := strings.Cut(address, "://")
@@ -114,7 +113,7 @@ func withLogin(address, role, password string) (string, error) {
 			tail += "?" + kept
 		}
 	}
-	return scheme + "://" + url.UserPassword(role, password).String() + "@" + authority + tail, nil
+	return scheme + "://" + url.UserPassword(role, password).String() + "@" + authority + tail
 }
 
 // Retire implements migration.Driver. What the role owns goes to the group.

@@ -228,17 +228,14 @@ func Applied(history migration.History, files []migration.File, rows []Row) (map
 	}
 	for _, f := range files {
 		for version, row := range latest {
-			same := sameVersion(version, f.Version) || version == f.Version
-			if single(history.Format) && !row.Dirty {
-				same = compareVersions(f.Version, version) <= 0
-			}
-			if !same || !row.Applied {
+			if !row.Applied || !stands(history, row, version, f) {
 				continue
 			}
-			if row.Sum != "" && row.Sum != "0" && f.HistorySum != "" && row.Sum != f.HistorySum {
-				if f.Repeatable {
-					continue
-				}
+			edited := row.Sum != "" && row.Sum != "0" && f.HistorySum != "" && row.Sum != f.HistorySum
+			if edited && f.Repeatable {
+				continue
+			}
+			if edited {
 				faults = append(faults, migration.Fault{
 					At: migration.Position{Path: f.Path}, Message: fmt.Sprintf("it was edited after %s ran it: its checksum is %s and was %s", history.Format, f.HistorySum, row.Sum),
 					Hint: "put the file back as it was, and write a new migration",
@@ -248,6 +245,14 @@ func Applied(history migration.History, files []migration.File, rows []Row) (map
 		}
 	}
 	return applied, faults
+}
+
+// stands says whether a row of the history stands for a file.
+func stands(history migration.History, row Row, version string, f migration.File) bool {
+	if single(history.Format) && !row.Dirty {
+		return compareVersions(f.Version, version) <= 0
+	}
+	return sameVersion(version, f.Version) || version == f.Version
 }
 
 // flywaySum is Flyway's checksum: CRC-32 over the lines without their ends, as a signed number.

@@ -28,9 +28,9 @@ type bench struct {
 	backfiller *Backfiller
 }
 
-func newBench(tb testing.TB, settings ...string) *bench {
+func newBench(tb testing.TB) *bench {
 	tb.Helper()
-	b := &bench{TB: tb, url: clustertest.Database(tb, clustertest.Start(tb, "", settings...))}
+	b := &bench{TB: tb, url: clustertest.Database(tb, clustertest.Start(tb, ""))}
 	b.conn = b.connect()
 	b.backfiller = New(func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, b.url) })
 	b.backfiller.batch = pace.Bounds{Target: batchTarget, First: 50, Least: 1, Most: 100}
@@ -57,9 +57,9 @@ func (b *bench) exec(statements ...string) {
 }
 
 // ask gives the answer's rows as text, values separated by |, rows by a space.
-func (b *bench) ask(query string, args ...any) string {
+func (b *bench) ask(query string) string {
 	b.Helper()
-	rows, err := b.conn.Query(b.Context(), query, args...)
+	rows, err := b.conn.Query(b.Context(), query)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -39,8 +39,6 @@ func (f form) String() string {
 	return "(" + show(f.old) + " | " + show(f.new) + ")"
 }
 
-func text(s string) *string { return &s }
-
 // world is a change of a table's form, as SQL and as a model.
 type world struct {
 	name string
@@ -64,7 +62,7 @@ func worlds() []world {
 			return []*string{nil, nil}
 		}
 		parts := append(strings.Split(*old[0], " "), "", "")
-		return []*string{text(parts[0]), text(parts[1])}
+		return []*string{new(parts[0]), new(parts[1])}
 	}
 	join := func(news []*string) []*string {
 		var parts []string
@@ -76,7 +74,7 @@ func worlds() []world {
 		if parts == nil {
 			return []*string{nil}
 		}
-		return []*string{text(strings.Join(parts, " "))}
+		return []*string{new(strings.Join(parts, " "))}
 	}
 	same := func(values []*string) []*string { return []*string{values[0]} }
 	forwardSplit := []migration.Assignment{{Column: "first", Expr: "split_part(people.name, ' ', 1)"}, {Column: "last", Expr: "split_part(name, ' ', 2)"}}
@@ -100,27 +98,27 @@ func worlds() []world {
 				if r.IntN(8) == 0 {
 					return []*string{nil}
 				}
-				return []*string{text([]string{"", words3(r), words3(r) + " " + words3(r), words3(r) + "  " + words3(r), "A B C"}[r.IntN(5)])}
+				return []*string{new([]string{"", words3(r), words3(r) + " " + words3(r), words3(r) + "  " + words3(r), "A B C"}[r.IntN(5)])}
 			},
 			news: func(r *rand.Rand) []*string {
-				return []*string{text(words3(r) + " " + words3(r)), text(words3(r) + " the " + words3(r))} // more than the old form can say
+				return []*string{new(words3(r) + " " + words3(r)), new(words3(r) + " the " + words3(r))} // more than the old form can say
 			},
 		},
 		{
 			name: "rename", columns: `name text NOT NULL DEFAULT '?', "New Name" text`, old: []string{"name"}, new: []string{"New Name"},
 			job:     sync2(set("New Name", `"name"`), set("name", `"New Name"`), `"New Name" IS DISTINCT FROM "name"`),
 			forward: same, reverse: same,
-			olds: func(r *rand.Rand) []*string { return []*string{text(words3(r) + fmt.Sprint(r.IntN(1000)))} },
-			news: func(r *rand.Rand) []*string { return []*string{text(words3(r) + fmt.Sprint(r.IntN(1000)))} },
+			olds: func(r *rand.Rand) []*string { return []*string{new(words3(r) + fmt.Sprint(r.IntN(1000)))} },
+			news: func(r *rand.Rand) []*string { return []*string{new(words3(r) + fmt.Sprint(r.IntN(1000)))} },
 		},
 		{
 			name: "retype", columns: "code text, number bigint", old: []string{"code"}, new: []string{"number"},
 			job:     sync2(set("number", "code::bigint"), set("code", "number::text"), "number IS NULL AND code IS NOT NULL AND code <> 'none'"),
 			forward: number, reverse: same, nulls: true,
 			olds: func(r *rand.Rand) []*string {
-				return []*string{[]*string{nil, text("007"), text("0"), text(fmt.Sprint(r.IntN(1000)))}[r.IntN(4)]}
+				return []*string{[]*string{nil, new("007"), new("0"), new(fmt.Sprint(r.IntN(1000)))}[r.IntN(4)]}
 			},
-			news: func(r *rand.Rand) []*string { return []*string{text(fmt.Sprint(r.IntN(100000)))} },
+			news: func(r *rand.Rand) []*string { return []*string{new(fmt.Sprint(r.IntN(100000)))} },
 		},
 	}
 }
@@ -277,7 +275,7 @@ func (s *stage) write(ctx context.Context, tx pgx.Tx, r *rand.Rand, n int) (*for
 		i := r.IntN(len(w.new))
 		next.new[i] = news[i]
 		next.old = w.reverse(next.new)
-		return &next, exec(s.update(w.new[i:i+1]), values(news[i : i+1])...)
+		return &next, exec(s.update(w.new[i:i+1]), values(news[i:i+1])...)
 	case step == 4 && release == 1 && len(s.names) == 1: // the way an ORM saves
 		if same(now.old, old) {
 			return now, nil

@@ -50,13 +50,13 @@ type gauge struct {
 	wal     float64
 	at      time.Time
 
-	mu       sync.Mutex
-	signal   pace.Signal
-	caused   time.Duration // since it was last taken
-	longest  time.Duration
-	waiters  map[int32]bool
-	holder   int32
-	vacuum   bool
+	mu      sync.Mutex
+	signal  pace.Signal
+	caused  time.Duration // since it was last taken
+	longest time.Duration
+	waiters map[int32]bool
+	holder  int32
+	vacuum  bool
 }
 
 // follow looks until ctx is done.

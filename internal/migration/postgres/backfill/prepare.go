@@ -166,16 +166,8 @@ func (r *run) locked(ctx context.Context, work func(pgx.Tx) error) error {
 			}
 			return err
 		}
-		waited := time.Since(began)
-		what := fmt.Sprintf("a lock on %s%s", r.table, r.gauge.held())
-		if waited > r.options.Patience {
-			return segue.Errorf(segue.KindTimeout, "waited longer than %s for %s", r.options.Patience, what).
-				WithHint("end that transaction, or wait for it, and run it again")
-		}
-		if waited > stuckAfter {
-			if err := r.tellDue(fmt.Sprintf("%s, for %.0f s", what, waited.Seconds())); err != nil {
-				return err
-			}
+		if err := r.wearyOf(time.Since(began)); err != nil {
+			return err
 		}
 		back := min(retryFirst<<min(try, 10), retryMost)
 		if err := pause(ctx, back/2+rand.N(back)); err != nil {
@@ -193,4 +185,17 @@ func (r *run) evict(ctx context.Context, tx pgx.Tx, bounds limit) error {
 	}
 	_, err := tx.Exec(ctx, "LOCK TABLE ONLY "+r.table.sql()+" IN SHARE UPDATE EXCLUSIVE MODE")
 	return err
+}
+
+// wearyOf says that the table's lock was waited for so long, and fails when that is too long.
+func (r *run) wearyOf(waited time.Duration) error {
+	what := fmt.Sprintf("a lock on %s%s", r.table, r.gauge.held())
+	if waited > r.options.Patience {
+		return segue.Errorf(segue.KindTimeout, "waited longer than %s for %s", r.options.Patience, what).
+			WithHint("end that transaction, or wait for it, and run it again")
+	}
+	if waited <= stuckAfter {
+		return nil
+	}
+	return r.tellDue(fmt.Sprintf("%s, for %.0f s", what, waited.Seconds()))
 }

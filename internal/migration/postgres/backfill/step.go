@@ -56,7 +56,7 @@ func (r *run) batch(ctx context.Context, n int) (took time.Duration, rows int64,
 		return 0, 0, nil, err
 	}
 	var a args
-	statement := r.words.sql(&a, r.position, next, upTo, r.change.ID, cursor)
+	statement := r.words.sql(&a, r.position, batchEnd{position: next, upTo: upTo, cursor: cursor}, r.change.ID)
 	start := time.Now()
 	err = r.session.Update(settled, func(tx pgx.Tx) error {
 		if err := limits.set(settled, tx); err != nil {

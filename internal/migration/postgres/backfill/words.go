@@ -117,12 +117,19 @@ func (w words) count(a *args, after []string) string {
 	return "SELECT count(*) FROM " + w.table.sql() + " WHERE " + w.within(a, after, nil)
 }
 
+// batchEnd is where a batch ends: the key up to which it goes (nil for the end of the table), and the position after it, with its cursor as JSON.
+type batchEnd struct {
+	position
+	upTo   []string
+	cursor []byte
+}
+
 // sql is a batch: it does the rows within a range and moves the position, as one statement. Where the table was gone through before, only violators are
 // done: what was written once may not be written again, unless it is wrong as it is.
-func (w words) sql(a *args, p, next position, upTo []string, id migration.ChangeID, cursor []byte) string {
+func (w words) sql(a *args, p position, next batchEnd, id migration.ChangeID) string {
 	move := fmt.Sprintf(`UPDATE "segue"."backfill" AS b SET cursor = %s, state = %s, rows = %s, batches = b.batches + 1`,
-		a.add(cursor)+"::jsonb", a.add(string(next.state)), a.add(next.rows)+"::bigint")
-	within := w.within(a, p.cursor, upTo)
+		a.add(next.cursor)+"::jsonb", a.add(string(next.state)), a.add(next.rows)+"::bigint")
+	within := w.within(a, p.cursor, next.upTo)
 	if p.state == stateVerify {
 		broken := grouped(w.violators)
 		return fmt.Sprintf(`WITH done AS (SELECT count(*) FILTER (WHERE %[1]s) AS violators, count(*) FILTER (WHERE %[1]s AND %[2]s) AS pending,

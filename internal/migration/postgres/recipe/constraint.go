@@ -187,6 +187,16 @@ func (t *part) givenRule(on *table, c sqltext.Constraint, columns []string, suff
 	t.add(suffix, change).plain = true
 }
 
+// filled makes columns NOT NULL that a primary key needs so.
+func (t *part) filled(on *table, columns []string, suffix string, phase migration.Phase) {
+	for i, column := range columns {
+		if known := on.column(column); known != nil && !known.NotNull {
+			t.notNull(on, column, dotted(suffix, "not-null"+strings.Repeat("+", i)), phase)
+			known.NotNull = true
+		}
+	}
+}
+
 // key adds a UNIQUE or PRIMARY KEY constraint over an index that was built beside the work.
 func (t *part) key(on *table, c sqltext.Constraint, columns []string, suffix string) {
 	word := "UNIQUE"
@@ -215,12 +225,7 @@ func (t *part) key(on *table, c sqltext.Constraint, columns []string, suffix str
 		return
 	}
 	if word == "PRIMARY KEY" {
-		for i, column := range columns {
-			if known := on.column(column); known != nil && !known.NotNull {
-				t.notNull(on, column, dotted(suffix, "not-null"+strings.Repeat("+", i)), phase)
-				known.NotNull = true
-			}
-		}
+		t.filled(on, columns, suffix, phase)
 	}
 	if c.UsingIndex == "" {
 		d := t.buildIndex(on, indexOf{Name: index, Columns: columns, Unique: true}, "("+quoteAll(columns)+")"+included(c.SQL), suffix)

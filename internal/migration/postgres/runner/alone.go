@@ -31,7 +31,7 @@ func (r *run) alone(ctx context.Context) error {
 			return err
 		}
 		err := r.unbound(ctx, action.SQL)
-		if err != nil && !(again && came(action.SQL, codeOf(err))) {
+		if err != nil && (!again || !came(action.SQL, codeOf(err))) {
 			r.cleanUp(ctx, action)
 			return r.inTheWay(ctx, action, err)
 		}
@@ -116,7 +116,7 @@ func (r *run) cleanUp(ctx context.Context, action migration.Action) {
 	if err != nil {
 		return
 	}
-	defer func() { _ = shut(s.Conn) }()
+	defer func() { _ = shut(ctx, s.Conn) }()
 	_ = r.exec(ctx, s.Conn, action.Repair) // see above
 }
 

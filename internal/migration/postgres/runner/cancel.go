@@ -24,7 +24,7 @@ func (l *Lease) Cancel(ctx context.Context, id migration.ChangeID) error {
 	if err = r.open(ctx, id); err == nil {
 		err = r.cancel(ctx, id)
 	}
-	defer r.close()
+	defer r.close(ctx)
 	if err != nil && r.eye != nil {
 		err = grant(ctx, r.eye.conn, r.change, l.cause(ctx, err))
 	}

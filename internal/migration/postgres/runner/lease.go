@@ -54,7 +54,7 @@ func (r *Runner) Lease(ctx context.Context, holder string) (_ *Lease, err error)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(explain("take lease", err), shut(conn))
+			err = errors.Join(explain("take lease", err), shut(ctx, conn))
 		}
 	}()
 	if err := refusePooler(ctx, conn, r.config.Connect); err != nil {
@@ -183,7 +183,7 @@ func (l *Lease) watch() {
 		if err != nil {
 			// The lock may still be there, behind a connection that gives no answer: it must not outlive what we believe.
 			l.lose()
-			_ = shut(l.conn)
+			_ = shut(ctx, l.conn)
 			return
 		}
 	}
@@ -256,11 +256,11 @@ func (l *Lease) session(ctx context.Context, id migration.ChangeID) (*Session, e
 		return nil, err
 	}
 	if err := setUp(ctx, conn, l.workName(id)); err != nil {
-		return nil, errors.Join(err, shut(conn))
+		return nil, errors.Join(err, shut(ctx, conn))
 	}
 	s := &Session{Conn: conn, lease: l}
 	if err := s.Check(ctx); err != nil {
-		return nil, errors.Join(err, shut(conn))
+		return nil, errors.Join(err, shut(ctx, conn))
 	}
 	return s, nil
 }
@@ -299,7 +299,7 @@ func (l *Lease) once(ctx context.Context, id migration.ChangeID, work func(pgx.T
 	if err != nil {
 		return l.cause(ctx, err)
 	}
-	return errors.Join(l.cause(ctx, s.Update(ctx, work)), shut(s.Conn))
+	return errors.Join(l.cause(ctx, s.Update(ctx, work)), shut(ctx, s.Conn))
 }
 
 // cause says that the lease was lost where that is why work was broken off.
@@ -317,13 +317,13 @@ func (l *Lease) cause(ctx context.Context, err error) error {
 func (l *Lease) Release(ctx context.Context) error {
 	select {
 	case <-l.lost:
-		l.drop()
+		l.drop(ctx)
 		return nil
 	default:
 	}
 	l.quit()
 	_, err := l.conn.Exec(ctx, `UPDATE "segue"."lease" SET holder = '', token = token + 1 WHERE token = $1`, l.token)
-	l.drop()
+	l.drop(ctx)
 	return explain("release lease", err)
 }
 
@@ -338,9 +338,9 @@ func (l *Lease) quit() {
 }
 
 // drop gives the lock up with its connection.
-func (l *Lease) drop() {
+func (l *Lease) drop(ctx context.Context) {
 	l.quit()
-	_ = shut(l.conn)
+	_ = shut(ctx, l.conn)
 	l.runner.mu.Lock()
 	delete(l.runner.leases, l)
 	l.runner.mu.Unlock()
@@ -361,7 +361,7 @@ func refusePooler(ctx context.Context, conn *pgx.Conn, connect func(context.Cont
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, shut(other)) }()
+	defer func() { err = errors.Join(err, shut(ctx, other)) }()
 	for range poolerTries {
 		if err := other.PgConn().Exec(ctx, "BEGIN").Close(); err != nil {
 			return err

@@ -247,4 +247,3 @@ func TestLeaseIsRefusedThroughAPooler(t *testing.T) {
 		_ = r.Close()
 	}
 }
-

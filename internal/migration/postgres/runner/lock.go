@@ -175,17 +175,7 @@ func (r *run) clear(ctx context.Context, locks []tableLock, w *wait) error {
 		if err != nil {
 			return err
 		}
-		behind := ""
-		for _, o := range others {
-			if (o.age >= long || o.waits) && !o.vacuums() {
-				behind = "lock on " + titles(locks) + ", held by " + o.String()
-				w.behind = o.String()
-				break
-			}
-			if o.vacuums() {
-				w.vacuumed = locks
-			}
-		}
+		behind := w.staying(others, locks)
 		if behind == "" && strongest(locks) >= migration.LockAccessExclusive && !w.over(0.25) {
 			lag, err := r.eye.lag(ctx)
 			if err != nil {
@@ -204,6 +194,20 @@ func (r *run) clear(ctx context.Context, locks []tableLock, w *wait) error {
 		}
 	}
 	return nil
+}
+
+// staying says who is in the way and looks like staying; "" for nobody.
+func (w *wait) staying(others []other, locks []tableLock) string {
+	for _, o := range others {
+		if (o.age >= long || o.waits) && !o.vacuums() {
+			w.behind = o.String()
+			return "lock on " + titles(locks) + ", held by " + o.String()
+		}
+		if o.vacuums() {
+			w.vacuumed = locks
+		}
+	}
+	return ""
 }
 
 func titles(locks []tableLock) string {

@@ -2,9 +2,11 @@ package runner_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -56,7 +58,7 @@ func (p *pooler) dial(context.Context) (net.Conn, error) {
 	p.keep(ours)
 	p.work.Go(func() {
 		defer ours.Close()
-		if err := p.serve(ours); err != nil && err != io.EOF && err != io.ErrUnexpectedEOF && err != io.ErrClosedPipe {
+		if err := p.serve(ours); err != nil && !slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe}, func(end error) bool { return errors.Is(err, end) }) {
 			p.t.Logf("pooler: %v", err)
 		}
 	})

@@ -32,7 +32,7 @@ func (l *Lease) Run(ctx context.Context, id migration.ChangeID, options migratio
 			err = grant(ctx, r.eye.conn, r.change, l.cause(ctx, err))
 		}
 	}
-	defer r.close()
+	defer r.close(ctx)
 	if err == nil {
 		return r.report, nil
 	}
@@ -76,12 +76,12 @@ func (r *run) open(ctx context.Context, id migration.ChangeID) (err error) {
 	return err
 }
 
-func (r *run) close() {
+func (r *run) close(ctx context.Context) {
 	if r.session != nil {
-		_ = shut(r.session.Conn)
+		_ = shut(ctx, r.session.Conn)
 	}
 	if r.eye != nil {
-		_ = shut(r.eye.conn)
+		_ = shut(ctx, r.eye.conn)
 	}
 }
 
@@ -214,15 +214,26 @@ func (r *run) transact(ctx context.Context) error {
 		if err := r.exec(ctx, r.session.Conn, action.SQL); err != nil {
 			return r.inTheWay(ctx, action, err)
 		}
-		if action.Expect != "" && !counted {
-			var violators int64
-			if err := tx.QueryRow(ctx, action.Expect).Scan(&violators); err != nil || violators > 0 {
-				return refusal(action, violators, err)
+		if !counted {
+			if err := expect(ctx, tx, action); err != nil {
+				return err
 			}
 		}
 		r.cost.Held = time.Since(w.granted)
 		return r.price(ctx, tx)
 	})
+}
+
+// expect counts what an action must have left none of.
+func expect(ctx context.Context, tx pgx.Tx, action migration.Action) error {
+	if action.Expect == "" {
+		return nil
+	}
+	var violators int64
+	if err := tx.QueryRow(ctx, action.Expect).Scan(&violators); err != nil || violators > 0 {
+		return refusal(action, violators, err)
+	}
+	return nil
 }
 
 // take takes the locks that the statement needs before it, so that it is known when they were had; and bounds how long they are kept.

@@ -29,8 +29,10 @@ func mixed(version, table string) (migration.File, []migration.Change) {
 			does("INSERT INTO "+table+" (a) VALUES (99)", "DELETE FROM "+table+" WHERE a = 99")),
 		change(id(3), table, migration.LockShareUpdateExclusive,
 			index(table+"_i", "INDEX CONCURRENTLY "+table+"_i ON "+table+" (a)"),
-			migration.Action{SQL: "DROP INDEX CONCURRENTLY IF EXISTS " + table + "_old", Alone: true, Leaves: "public." + table + "_old", Repair: "DROP INDEX CONCURRENTLY IF EXISTS " + table + "_old",
-				Undo: "CREATE INDEX CONCURRENTLY " + table + "_old ON " + table + " (a)"}),
+			migration.Action{
+				SQL: "DROP INDEX CONCURRENTLY IF EXISTS " + table + "_old", Alone: true, Leaves: "public." + table + "_old", Repair: "DROP INDEX CONCURRENTLY IF EXISTS " + table + "_old",
+				Undo: "CREATE INDEX CONCURRENTLY " + table + "_old ON " + table + " (a)",
+			}),
 	}
 	changes[1].After = []migration.ChangeID{changes[0].ID}
 	return file, changes

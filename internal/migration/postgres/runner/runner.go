@@ -95,7 +95,7 @@ func (r *Runner) Close() error {
 	}
 	r.mu.Unlock()
 	for _, l := range held {
-		l.drop()
+		l.drop(context.Background())
 	}
 	return nil
 }
@@ -117,7 +117,7 @@ func (r *Runner) Read(ctx context.Context) (journal Journal, err error) {
 	if err != nil {
 		return journal, explain("read journal", err)
 	}
-	defer func() { err = errors.Join(err, shut(conn)) }()
+	defer func() { err = errors.Join(err, shut(ctx, conn)) }()
 	there, err := checkSchema(ctx, conn)
 	if err != nil || !there {
 		return journal, explain("read journal", err)
@@ -143,8 +143,8 @@ func (r *Runner) Read(ctx context.Context) (journal Journal, err error) {
 const closing = 5 * time.Second
 
 // shut ends a connection. Its error says nothing that matters: whatever it was for is done or has failed.
-func shut(conn *pgx.Conn) error {
-	ctx, cancel := context.WithTimeout(context.Background(), closing)
+func shut(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	_ = conn.Close(ctx)
 	return nil

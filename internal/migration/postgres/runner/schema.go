@@ -143,7 +143,7 @@ func (r *Runner) Prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return explain("make Segue's own tables", err)
 	}
-	defer func() { err = explain("make Segue's own tables", errors.Join(err, shut(conn))) }()
+	defer func() { err = explain("make Segue's own tables", errors.Join(err, shut(ctx, conn))) }()
 	there, err := checkSchema(ctx, conn)
 	if err != nil {
 		return err

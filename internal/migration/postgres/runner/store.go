@@ -205,7 +205,9 @@ func sumOf(statement string) string {
 }
 
 // OfVersion says whether a change stands for a statement of a file.
-func OfVersion(change migration.Change, version string) bool { return ofVersion(change.Origin, version) }
+func OfVersion(change migration.Change, version string) bool {
+	return ofVersion(change.Origin, version)
+}
 
 // Folder gives the files of the team's folder as it was last recorded, by their versions alone, in order, and which of them are done whole.
 func Folder(ctx context.Context, tx pgx.Tx) (folder []migration.File, complete []string, err error) {

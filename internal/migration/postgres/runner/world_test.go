@@ -190,7 +190,9 @@ func change(id, table string, locks migration.Lock, actions ...migration.Action)
 	return c
 }
 
-func does(statement, undo string) migration.Action { return migration.Action{SQL: statement, Undo: undo} }
+func does(statement, undo string) migration.Action {
+	return migration.Action{SQL: statement, Undo: undo}
+}
 
 func index(name, rest string) migration.Action {
 	drop := "DROP INDEX CONCURRENTLY IF EXISTS " + name

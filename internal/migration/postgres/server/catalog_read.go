@@ -95,8 +95,9 @@ func (r *reader) readTables(ctx context.Context, version int) []Table {
 		Rows, Bytes, Heap           int64
 		Partitioned, RowSecurity    bool
 	}
-	var tables []Table
-	for _, t := range rows[row](ctx, r, queryTables) {
+	found := rows[row](ctx, r, queryTables)
+	tables := make([]Table, 0, len(found))
+	for _, t := range found {
 		if version < 140000 && t.Rows == 0 && t.Heap == 0 {
 			t.Rows = -1 // before 14, a table that was never looked at has the statistics of an empty one
 		}

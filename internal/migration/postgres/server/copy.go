@@ -57,7 +57,7 @@ type setting struct{ Name, Value string }
 func draw(ctx context.Context, from beginner) (plan blueprint, err error) {
 	err = snapshot(ctx, from, func(tx pgx.Tx, _ []string) error {
 		r := &reader{tx: tx}
-		var objects []object
+		objects := make([]object, 0, len(schemaQueryNames))
 		for _, query := range schemaQueryNames {
 			objects = append(objects, rows[object](ctx, r, query)...)
 		}

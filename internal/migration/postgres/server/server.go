@@ -69,7 +69,7 @@ func Open(ctx context.Context, config Config) (*Server, error) {
 
 // torn says whether a part of the password, of which an @ was not escaped, was taken for something else: it would be shown with that.
 func torn(config *pgx.ConnConfig) bool {
-	parts := []string{config.Host, config.Database}
+	parts := append(make([]string, 0, 2+len(config.Fallbacks)), config.Host, config.Database)
 	for _, other := range config.Fallbacks {
 		parts = append(parts, other.Host)
 	}

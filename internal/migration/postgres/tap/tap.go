@@ -129,7 +129,7 @@ func (t *Tap) accept(ctx context.Context) {
 		t.open.Go(func() {
 			done := context.AfterFunc(ctx, func() { _ = conn.Close() })
 			defer done()
-			defer conn.Close() //nolint:errcheck // its errors are the client's
+			defer conn.Close()
 			t.serve(ctx, conn)
 		})
 	}
@@ -148,7 +148,7 @@ func (t *Tap) serve(ctx context.Context, client net.Conn) {
 	}
 	done := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer done()
-	defer server.Close() //nolint:errcheck // as above
+	defer server.Close()
 	if _, err := server.Write(first); err != nil {
 		return
 	}
