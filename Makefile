@@ -47,9 +47,9 @@ fmt: ## gofumpt and the order of imports
 gen: ## what is generated: command reference, JSON Schema, OpenAPI
 	go generate ./...
 
-bench: ## compare with others; prints a table, writes bench.json
+bench: ## compare with others, or BENCH=proxy|failures|rollout|fleet|databases|judges; prints a table, writes bench.json
 	scripts/test-deps $(BENCH_PROGRAMS)
-	go run ./internal/bench/cmd -out bench.json
+	go run ./internal/bench/cmd -out bench.json $(if $(BENCH),-only $(BENCH))
 
 fuzz: ## every fuzz target for FUZZTIME (20s)
 	scripts/fuzz $(or $(FUZZTIME),20s)

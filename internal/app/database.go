@@ -28,6 +28,11 @@ func databasesOf(project *spec.Project, service spec.Service, release segue.Rele
 		if err != nil {
 			return nil, fmt.Errorf("read database %s: %w", database.Name, err)
 		}
+		artifact := service.Artifact(release)
+		if artifact != "" && !filepath.IsAbs(artifact) {
+			artifact = filepath.Join(project.Dir, artifact)
+		}
+		one.Command = drivers.Fill(one.Command, release, artifact)
 		all = append(all, one)
 	}
 	return all, nil

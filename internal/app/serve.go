@@ -15,6 +15,7 @@ import (
 	"github.com/segue-deploy/segue/internal/controller"
 	"github.com/segue-deploy/segue/internal/drivers"
 	"github.com/segue-deploy/segue/internal/journal/sqlite"
+	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/spec"
 )
 
@@ -59,6 +60,9 @@ func Serve(ctx context.Context, options ServeOptions) error {
 	engine := controller.New(controller.Options{
 		Journal: events, Drivers: set, Configs: controller.FileConfigs{Folder: options.State.configs()},
 		Judges: judgesOf, Lookout: newLookout(options.Logger), Answers: newAnswers, Evidence: kept, Caveats: readCaveats,
+		Command: func(ctx context.Context, database controller.Database, _ segue.ReleaseName, line func(string)) (migration.Report, error) {
+			return set.RunCommand(ctx, drivers.Command{Driver: database.Driver, Block: database.Block, Argv: database.Command, Dir: database.Dir, Line: line})
+		},
 		Configure: configure, Checks: checks(), Witness: newWitness(options.Logger), Logger: options.Logger,
 		Background: options.Background, Stop: stop,
 	})

@@ -80,10 +80,15 @@ func (c *Controller) outlook(ctx context.Context, config Database, q question) (
 	for _, note := range o.plan.Notes {
 		o.notes = append(o.notes, fmt.Sprintf("%s: %s", config.Name, note))
 	}
+	o.commandWork(q)
 	for _, change := range o.plan.Changes {
 		if err := o.take(ctx, change, q, fleet); err != nil {
 			return o, err
 		}
+	}
+	if len(config.Schemas) > 0 && q.candidate != q.stable {
+		stable, _ := c.databaseOf(ctx, q.service, q.stable, config.Name)
+		return o, o.compareSchemas(ctx, stable, q)
 	}
 	return o, nil
 }

@@ -57,6 +57,8 @@ type Options struct {
 	Lookout func(settings segue.Service, driver workload.Driver) *lookout.Lookout
 	// Answers compares the answers of a rollout's mirrored requests; nil compares none.
 	Answers func(settings segue.Service) Answers
+	// Command runs the team's own migration runner; nil where there is none.
+	Command CommandRunner
 	// Evidence keeps the windows that judges were fed, so that a verdict can be replayed; nil keeps none.
 	Evidence EvidenceStore
 	// Configure gives what is stored of a service, out of the project's file.

@@ -18,6 +18,9 @@ func (c *Controller) database(ctx context.Context, job job, monitor *monitor) (*
 		return nil, segue.Errorf(segue.KindFault, "database %s is not configured for %s any more", job.step.Database, job.name)
 	}
 	config, id := job.service.databases[i], migration.ChangeID(job.step.Change)
+	if id == commandChange {
+		return c.runCommand(ctx, job, config)
+	}
 	o, err := c.recordFor(ctx, config, question{service: job.name, candidate: job.step.Release, stable: job.stable, carry: true}, id)
 	if err != nil {
 		return nil, err

@@ -35,7 +35,7 @@ type part struct {
 
 func run(ctx context.Context) error {
 	out := flag.String("out", "bench.json", "`file` for the rows")
-	only := flag.String("only", "", "measure only this `part`: proxy, failures, rollout or fleet")
+	only := flag.String("only", "", "measure only this `part`: proxy, failures, rollout, fleet, databases or judges")
 	quick := flag.Bool("quick", false, "shorter rounds")
 	flag.Parse()
 	table := &bench.Table{Log: os.Stderr}
@@ -49,6 +49,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	full := os.Getenv("BENCH_FULL") == "1"
 	rounds, duration, restarts := 5, 6*time.Second, 10
 	if *quick {
 		rounds, duration, restarts = 3, 2*time.Second, 3
@@ -58,6 +59,8 @@ func run(ctx context.Context) error {
 		{"failures", func() error { return bench.Failures(ctx, table, programs, restarts) }},
 		{"rollout", func() error { return bench.Rollout(ctx, table, programs, min(rounds, 3)) }},
 		{"fleet", func() error { return bench.Fleets(ctx, table, bench.FleetSizes(*quick)) }},
+		{"databases", func() error { return bench.Databases(ctx, table, full) }},
+		{"judges", func() error { return bench.Judges(ctx, table, programs, full) }},
 	} {
 		if *only != "" && *only != p.name {
 			continue

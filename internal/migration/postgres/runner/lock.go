@@ -264,10 +264,13 @@ func (r *run) try(ctx context.Context, w *wait, work func(tx pgx.Tx, w *wait) er
 		}
 	})
 	w.granted, w.exact = time.Time{}, false
+	var evicted time.Duration
 	err := r.session.Update(ctx, func(tx pgx.Tx) error {
+		start := time.Now()
 		if err := evict(ctx, tx, w.vacuumed); err != nil {
 			return err
 		}
+		evicted = time.Since(start)
 		// A lock that is asked for long is one that keeps nobody waiting; all others are bounded, whatever statement asks.
 		if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", strconv.FormatInt(w.ask.Milliseconds(), 10)); err != nil {
 			return err
@@ -281,6 +284,8 @@ func (r *run) try(ctx context.Context, w *wait, work func(tx pgx.Tx, w *wait) er
 	}
 	if w.granted.IsZero() || !w.exact {
 		r.cost.LockWait += seen.sum
+	} else {
+		r.cost.LockWait += evicted
 	}
 	if len(behind) > 0 {
 		if others, whoErr := r.eye.who(ctx, behind); whoErr == nil && len(others) > 0 {
@@ -293,6 +298,9 @@ func (r *run) try(ctx context.Context, w *wait, work func(tx pgx.Tx, w *wait) er
 // evict makes autovacuum give tables up, and keeps it out until the transaction ends, by a lock that keeps nobody else waiting while it is asked for.
 // Whoever asked for a stronger one would have all others wait behind it for the second that autovacuum takes to give up.
 func evict(ctx context.Context, tx pgx.Tx, locks []tableLock) error {
+	if len(locks) == 0 {
+		return nil
+	}
 	if _, err := tx.Exec(ctx, "SELECT set_config('lock_timeout', $1, true)", strconv.FormatInt(yieldAsk.Milliseconds(), 10)); err != nil {
 		return err
 	}
