@@ -1,6 +1,9 @@
 package app
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/balancer"
 	"github.com/segue-deploy/segue/internal/controller"
@@ -70,22 +73,43 @@ func (p *panel) Weigh(window judge.Evidence) []segue.Finding {
 	return findings
 }
 
-// comparing counts what differs in the answers to mirrored requests.
-type comparing struct{ tally *responses.Tally }
+// comparing counts what differs in the answers to mirrored requests. A release that says its own name differs in nothing by that.
+type comparing struct {
+	tally             *responses.Tally
+	stable, candidate segue.ReleaseName
+}
 
-func newAnswers(segue.Service) controller.Answers { return comparing{tally: responses.NewTally()} }
+func newAnswers(stable, candidate segue.ReleaseName) controller.Answers {
+	return comparing{tally: responses.NewTally(), stable: stable, candidate: candidate}
+}
 
 // Record implements controller.Answers.
 func (a comparing) Record(r balancer.MirrorRecord) {
 	a.tally.Add(responses.Triple{
-		Method: r.Method, Path: r.Path, Primary: answerOf(r.Primary), Candidate: answerOf(r.Candidate),
-		Secondaries: []responses.Answer{answerOf(r.Secondary)}, Raced: r.Raced,
+		Method: r.Method, Path: r.Path, Primary: responses.Answer(r.Primary), Candidate: a.unnamed(responses.Answer(r.Candidate)),
+		Secondaries: []responses.Answer{responses.Answer(r.Secondary)}, Raced: r.Raced,
 	})
+}
+
+// unnamed writes stable's name where the candidate says its own: as a header, or as a text of its own in a document.
+func (a comparing) unnamed(answer responses.Answer) responses.Answer {
+	if a.candidate == "" || a.stable == "" {
+		return answer
+	}
+	header := make(map[string][]string, len(answer.Header))
+	for name, values := range answer.Header {
+		values = slices.Clone(values)
+		for i := range values {
+			if values[i] == string(a.candidate) {
+				values[i] = string(a.stable)
+			}
+		}
+		header[name] = values
+	}
+	answer.Header = header
+	answer.Body = bytes.ReplaceAll(answer.Body, []byte(`"`+string(a.candidate)+`"`), []byte(`"`+string(a.stable)+`"`))
+	return answer
 }
 
 // Take implements controller.Answers.
 func (a comparing) Take() []judge.AnswerCount { return a.tally.Window() }
-
-func answerOf(a balancer.MirrorAnswer) responses.Answer {
-	return responses.Answer{Status: a.Status, Header: a.Header, Body: a.Body, Truncated: a.Truncated, Took: a.Took, Failure: a.Failure, At: a.At}
-}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/load"
 )
 
 // TestE2EBreakingReleaseGoesAllAtOnce: a rolling plan refuses a breaking release, all-at-once carries it behind a maintenance page.
@@ -109,5 +110,38 @@ func TestE2EWorkersAndUnchangedServices(t *testing.T) {
 	status := r.must(0, "status")
 	if !strings.Contains(status, "w2") || strings.Contains(status, "w1  ") {
 		t.Errorf("status:\n%s", status)
+	}
+}
+
+// TestE2EParallelFindsABadReleaseBeforeAnybodyDoes copies requests to the candidate before it has traffic: a good one goes on and gets it, a bad one is
+// given up, and no user has seen an answer of it.
+func TestE2EParallelFindsABadReleaseBeforeAnybodyDoes(t *testing.T) {
+	r := newRig(t, 4, "v1", "v2", "bad ERROR_SHARE=0.5")
+	r.edit("strategy: {kind: rolling, batches: [1, 50%, 100%], bake: 3s}",
+		"strategy: {kind: parallel, mirror: {share: 100%, for: 6s}, batches: [1, 100%], bake: 2s}\n    judges: {warm: 1s}")
+	r.must(0, "deploy", "v1", "--yes")
+	stop := r.traffic(load.Config{Target: "http://" + r.address, Gets: 200, Connections: 16})
+	out := r.must(0, "deploy", "v2", "--yes")
+	if !strings.Contains(out, "mirror") {
+		t.Errorf("nothing is told of the mirror:\n%s", out)
+	}
+	r.must(11, "deploy", "bad", "--yes")
+	report := stop()
+	lossless(t, report)
+	got := r.receipt()
+	found := false
+	for _, verdict := range got.Verdicts {
+		for _, f := range verdict.Findings {
+			found = found || f.Judge == "responses" && f.Ruling == segue.RulingFail
+		}
+	}
+	if !found {
+		t.Errorf("the answers did not give it away: %+v", got.Verdicts)
+	}
+	if replay := r.must(0, "why", "--replay"); !strings.Contains(replay, "figure by figure") {
+		t.Errorf("judged again, another verdict comes out:\n%s", replay)
+	}
+	if diff := r.must(0, "logs", "--diff", "--json"); !strings.HasPrefix(strings.TrimSpace(diff), "[") {
+		t.Errorf("logs --diff: %s", diff)
 	}
 }

@@ -39,7 +39,7 @@ func Databases(ctx context.Context, t *Table, full bool) error {
 	if err := postgresDatabases(ctx, t, full); err != nil {
 		return fmt.Errorf("PostgreSQL: %w", err)
 	}
-	b := backfillBench{table: t, label: "databases.sqlite", yard: &sqliteYard{dir: dir}}
+	b := backfillBench{table: t, label: "databases.sqlite", yard: &sqliteYard{dir: dir}, unpaced: full}
 	if err := b.measure(ctx, smallTable, largeTable); err != nil {
 		return fmt.Errorf("SQLite: %w", err)
 	}
@@ -58,6 +58,8 @@ type database struct {
 	ask  func(statement string) string
 	open func(ctx context.Context) (migration.Driver, error)
 	drop func() error
+	// writers are at work on it.
+	writers *writers
 }
 
 // work is a way to change a database; it gives the time of the part that is compared.
@@ -80,14 +82,12 @@ func underWriters(ctx context.Context, y yard, orders int, do work) (result traf
 			err = failed
 		}
 	}()
-	result.writers = startWriters(ctx, d, orders)
-	if err := pause(ctx, writersLead); err != nil {
-		return result, err
+	d.writers = startWriters(ctx, d, orders)
+	result.writers = d.writers
+	if err = pause(ctx, writersLead); err == nil {
+		result.took, err = do(ctx, d)
 	}
-	result.took, err = do(ctx, d)
-	if failed := result.writers.stop(); err == nil {
-		err = failed
-	}
+	d.writers.stop()
 	return result, err
 }
 
@@ -125,7 +125,7 @@ func withColumn(do work) work {
 // seguesBackfill does it Segue's way, with a share of the database: the time of the backfill alone.
 func seguesBackfill(share float64) work {
 	return func(ctx context.Context, d *database) (time.Duration, error) {
-		reports, err := migrate(ctx, d, share, addSlug, fillSlug)
+		reports, err := migrate(ctx, d, share, plainInsert, addSlug, fillSlug)
 		for _, r := range reports {
 			if r.Batches > 0 {
 				return r.Took, err
@@ -145,8 +145,9 @@ func timed(ctx context.Context, db *sql.DB, statements ...string) (time.Duration
 	return time.Since(began), nil
 }
 
-// migrate plans statements of a migration and carries all of the plan out, contracts included.
-func migrate(ctx context.Context, d *database, share float64, statements ...string) (reports []migration.Report, err error) {
+// migrate plans the statements of a migration and carries all of the plan out. The writers are of the old release until the contracts, and then of the
+// new one, which inserts its own way.
+func migrate(ctx context.Context, d *database, share float64, insert string, statements ...string) (reports []migration.Report, err error) {
 	driver, err := d.open(ctx)
 	if err != nil {
 		return nil, err
@@ -169,6 +170,9 @@ func migrate(ctx context.Context, d *database, share float64, statements ...stri
 		return nil, err
 	}
 	for _, change := range plan.Changes {
+		if change.Phase == migration.PhaseContract {
+			d.writers.renew(insert)
+		}
 		report, err := lease.Run(ctx, change.ID, migration.RunOptions{Budget: share}, func(migration.Progress) {})
 		if err != nil {
 			return reports, fmt.Errorf("run %s: %w", change.Title, err)
@@ -183,16 +187,22 @@ type backfillBench struct {
 	table *Table
 	label string
 	yard  yard
+	// unpaced adds Segue's way without a rest.
+	unpaced bool
+}
+
+// way is one of those that are compared.
+type way struct {
+	name string
+	do   work
 }
 
 // measure goes through sizes, and tells whether a row costs the same in all of them.
 func (b backfillBench) measure(ctx context.Context, sizes ...int) error {
 	perRow := map[string][]float64{}
-	ways := []struct {
-		name string
-		do   work
-	}{
-		{"segue", seguesBackfill(0)}, {"segue-unpaced", seguesBackfill(1)}, {"update", withColumn(plainUpdate)}, {"loop", withColumn(batchLoop)},
+	ways := []way{{"segue", seguesBackfill(0)}, {"update", withColumn(plainUpdate)}, {"loop", withColumn(batchLoop)}}
+	if b.unpaced {
+		ways = append(ways, way{"segue-unpaced", seguesBackfill(1)})
 	}
 	for _, size := range sizes {
 		label := fmt.Sprintf("%s.%gM.", b.label, float64(size)/1e6)
@@ -223,6 +233,10 @@ func (b backfillBench) measure(ctx context.Context, sizes ...int) error {
 // waits tells what the writers felt.
 func (b backfillBench) waits(label, name string, got, idle trafficked) {
 	w := got.writers.summary()
+	if w.failed > 0 {
+		b.table.Say("%d writes failed: %v", w.failed, got.writers.fault)
+		b.table.Add(label+"failed."+name, float64(w.failed), "writes", "")
+	}
 	b.table.Say("%-22s %-14s %8s  writers: %5d writes, p50 %.2f ms, p99 %.2f ms, longest %.0f ms", label, name, got.took.Round(time.Millisecond), w.writes, w.p50, w.p99, w.longest)
 	base := idle.writers.summary()
 	b.table.Add(label+"p50."+name, w.p50, "ms", fmt.Sprintf("%.1f of idle; a write of one row, from when it was due", w.p50/base.p50))

@@ -37,9 +37,11 @@ func (y *sqliteYard) make(ctx context.Context, orders int) (d *database, err err
 		return nil, err
 	}
 	return &database{
-		app:  app,
-		ask:  strings.NewReplacer("$1", "?", "$2", "?").Replace,
-		open: func(ctx context.Context) (migration.Driver, error) { return sqlite.Open(ctx, sqlite.Config{Path: path}) },
+		app: app,
+		ask: strings.NewReplacer("$1", "?", "$2", "?").Replace,
+		open: func(ctx context.Context) (migration.Driver, error) {
+			return sqlite.Open(ctx, sqlite.Config{Path: path})
+		},
 		drop: func() error { return errors.Join(app.Close(), os.Remove(path)) },
 	}, nil
 }

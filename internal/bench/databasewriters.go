@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -23,19 +22,28 @@ type writers struct {
 	done     chan struct{}
 	all      sync.WaitGroup
 
-	mu    sync.Mutex
-	late  []time.Duration
+	// release is held for writing while another release's insert takes over.
+	release sync.RWMutex
+	insert  string
+
+	mu     sync.Mutex
+	late   []time.Duration
+	failed int
+	// fault is the last one.
 	fault error
 }
 
+// plainInsert is the insert of the release that runs, which knows nothing of the change.
+const plainInsert = "INSERT INTO orders (id, name, amount, customer, note) VALUES ($1, 'New Order', 1, 1, 'n')"
+
 // felt is what writers felt.
 type felt struct {
-	writes            int
+	writes, failed    int
 	p50, p99, longest float64
 }
 
 func startWriters(ctx context.Context, d *database, orders int) *writers {
-	w := &writers{database: d, orders: orders, done: make(chan struct{})}
+	w := &writers{database: d, orders: orders, done: make(chan struct{}), insert: d.ask(plainInsert)}
 	for i := range writerCount {
 		w.all.Go(func() { w.write(ctx, i) })
 	}
@@ -46,38 +54,50 @@ func startWriters(ctx context.Context, d *database, orders int) *writers {
 func (w *writers) write(ctx context.Context, writer int) {
 	var late []time.Duration
 	due := time.Now()
+	failed := 0
 	var fault error
-	for n := writer; fault == nil; n += writerCount {
-		select {
-		case <-w.done:
-			if time.Since(due) < writerPause {
-				w.take(late, fault)
-				return
-			}
-		default:
+	for n := writer; ctx.Err() == nil && !w.over(due); n += writerCount {
+		if wait := time.Until(due); wait > 0 && pause(ctx, wait) != nil {
+			break
 		}
-		if wait := time.Until(due); wait > 0 {
-			if fault = pause(ctx, wait); fault != nil {
-				break
-			}
+		if err := w.one(ctx, n); err != nil {
+			failed++
+			fault = err
 		}
-		fault = w.one(ctx, n)
 		late = append(late, time.Since(due))
 		due = due.Add(writerPause)
 	}
-	w.take(late, fault)
-}
-
-func (w *writers) take(late []time.Duration, fault error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.late, w.fault = append(w.late, late...), errors.Join(w.fault, fault)
+	w.late, w.failed = append(w.late, late...), w.failed+failed
+	if fault != nil {
+		w.fault = fault
+	}
+}
+
+// over tells whether stop was called, and nothing is due from before.
+func (w *writers) over(due time.Time) bool {
+	select {
+	case <-w.done:
+		return time.Since(due) < writerPause
+	default:
+		return false
+	}
+}
+
+// renew puts another release in the place of the one that writes: its insert from now on.
+func (w *writers) renew(insert string) {
+	w.release.Lock()
+	defer w.release.Unlock()
+	w.insert = w.database.ask(insert)
 }
 
 // one writes the n-th row.
 func (w *writers) one(ctx context.Context, n int) error {
+	w.release.RLock()
+	defer w.release.RUnlock()
 	if n/writerCount%4 == 0 {
-		_, err := w.database.app.ExecContext(ctx, w.database.ask("INSERT INTO orders (id, name, amount, customer, note) VALUES ($1, 'New Order', 1, 1, 'n')"), w.orders+1+n)
+		_, err := w.database.app.ExecContext(ctx, w.insert, w.orders+1+n)
 		return err
 	}
 	const stride = 7919 // a prime: the rows lie all over the table
@@ -86,11 +106,10 @@ func (w *writers) one(ctx context.Context, n int) error {
 }
 
 // stop ends the writers once what was due is written.
-func (w *writers) stop() error {
+func (w *writers) stop() {
 	close(w.done)
 	w.all.Wait()
 	slices.Sort(w.late)
-	return w.fault
 }
 
 func (w *writers) summary() felt {
@@ -100,5 +119,5 @@ func (w *writers) summary() felt {
 		}
 		return float64(w.late[int(share*float64(len(w.late)-1))].Microseconds()) / 1000
 	}
-	return felt{writes: len(w.late), p50: at(0.5), p99: at(0.99), longest: at(1)}
+	return felt{writes: len(w.late), failed: w.failed, p50: at(0.5), p99: at(0.99), longest: at(1)}
 }

@@ -102,7 +102,7 @@ func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) (*seg
 		return &segue.Outcome{}, nil
 	}
 	if m.mirror.answers == nil && c.options.Answers != nil {
-		m.mirror.answers = c.options.Answers(m.settings)
+		m.mirror.answers = c.options.Answers(m.stable, m.candidate)
 	}
 	sink := func(balancer.MirrorRecord) {}
 	if m.mirror.answers != nil {

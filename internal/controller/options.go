@@ -56,7 +56,7 @@ type Options struct {
 	// Lookout watches what a service's instances write and say of themselves; nil for nobody. It is stopped with the controller.
 	Lookout func(settings segue.Service, driver workload.Driver) *lookout.Lookout
 	// Answers compares the answers of a rollout's mirrored requests; nil compares none.
-	Answers func(settings segue.Service) Answers
+	Answers func(stable, candidate segue.ReleaseName) Answers
 	// Command runs the team's own migration runner; nil where there is none.
 	Command CommandRunner
 	// Evidence keeps the windows that judges were fed, so that a verdict can be replayed; nil keeps none.

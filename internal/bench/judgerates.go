@@ -1,0 +1,226 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	nouns "github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/evidence"
+	"github.com/segue-deploy/segue/internal/judge/judgetest"
+	"github.com/segue-deploy/segue/internal/judge/logs"
+	"github.com/segue-deploy/segue/internal/judge/metrics"
+	"github.com/segue-deploy/segue/internal/judge/responses"
+)
+
+const (
+	// falseAlarms is the budget that the product's panel is given for a rollout: its default.
+	falseAlarms = 0.05
+	// kayentaLook is how often Kayenta's rule is looked at, from kayentaFrom points on.
+	kayentaLook = time.Minute
+	kayentaFrom = 10
+)
+
+// panelOf gives the judges that the product seats for a rollout.
+func panelOf(s judgetest.Scenario) []judge.Judge {
+	share := evidence.DefaultBudget(falseAlarms)
+	panel := []judge.Judge{logs.New(logs.Config{Alpha: share.Logs}), metrics.New(metrics.Config{Budget: share})}
+	if s.World.Mirror > 0 {
+		panel = append(panel, responses.New(share.Responses))
+	}
+	return panel
+}
+
+// sentence is what the ways of judging made of one rollout: when they failed it, from its start; 0 for never.
+type sentence struct {
+	panel, naive, kayenta time.Duration
+	// judge is the product's judge that failed it. held says that the panel held it at the end.
+	judge string
+	held  bool
+	// score is Kayenta's at the one look at the end.
+	score float64
+}
+
+// sit has all ways judge one rollout, window by window, to its end; or until all of them failed it, where only the times count.
+func sit(ctx context.Context, s judgetest.Scenario, times bool) (sentence, error) {
+	var result sentence
+	panel, naive, kayenta := panelOf(s), judgetest.NewNaive(), metrics.NewKayenta()
+	var start, looked time.Time
+	for window := range s.World.Windows() {
+		if ctx.Err() != nil {
+			return result, context.Cause(ctx)
+		}
+		if start.IsZero() {
+			start, looked = window.Since, window.Since
+		}
+		at := window.Until.Sub(start)
+		if result.panel == 0 {
+			verdict := weighAll(panel, window)
+			result.held = verdict.Ruling == nouns.RulingHold
+			if verdict.Ruling == nouns.RulingFail {
+				result.panel, result.judge = at, failedBy(verdict)
+			}
+		}
+		if result.naive == 0 && weighAll([]judge.Judge{naive}, window).Ruling == nouns.RulingFail {
+			result.naive = at
+		}
+		f := kayenta.Weigh(window)
+		if len(f) > 0 && window.Until.Sub(looked) >= kayentaLook {
+			looked, result.score = window.Until, f[0].Value
+			if result.kayenta == 0 && min(f[0].Samples, f[0].BaselineSamples) >= kayentaFrom && f[0].Value < evidence.KayentaMarginal {
+				result.kayenta = at
+			}
+		}
+		if times && result.panel > 0 && result.naive > 0 && result.kayenta > 0 {
+			break
+		}
+	}
+	return result, nil
+}
+
+func weighAll(judges []judge.Judge, window judge.Evidence) nouns.Verdict {
+	var findings []nouns.Finding
+	for _, j := range judges {
+		findings = append(findings, j.Weigh(window)...)
+	}
+	return nouns.Combine(window.Until, findings)
+}
+
+func failedBy(verdict nouns.Verdict) string {
+	for _, f := range verdict.Findings {
+		if f.Ruling == nouns.RulingFail {
+			return f.Judge
+		}
+	}
+	return ""
+}
+
+// sitAll does it for many rollouts, on all cores.
+func sitAll(ctx context.Context, scenarios []judgetest.Scenario, times bool) ([]sentence, error) {
+	results, faults := make([]sentence, len(scenarios)), make([]error, len(scenarios))
+	next := make(chan int)
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for i := range next {
+				results[i], faults[i] = sit(ctx, scenarios[i], times)
+			}
+		})
+	}
+	for i := range scenarios {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	for _, fault := range faults {
+		if fault != nil {
+			return nil, fault
+		}
+	}
+	return results, nil
+}
+
+// measureFalseAlarms counts how many of so many rollouts of an equal release would be rolled back.
+func measureFalseAlarms(ctx context.Context, t *Table, rollouts int) error {
+	began := time.Now()
+	results, err := sitAll(ctx, judgetest.AAWorlds(rollouts), false)
+	if err != nil {
+		return err
+	}
+	var panel, held, naive, unpassed, marginal int
+	by := map[string]int{}
+	for _, r := range results {
+		if r.panel > 0 {
+			panel++
+			by[r.judge]++
+		}
+		count := func(n *int, yes bool) {
+			if yes {
+				*n++
+			}
+		}
+		count(&held, r.panel == 0 && r.held)
+		count(&naive, r.naive > 0)
+		count(&unpassed, r.score < evidence.KayentaPass)
+		count(&marginal, r.kayenta > 0)
+	}
+	t.Say("%d equal releases in %s: failed by the panel %d (%v)", rollouts, time.Since(began).Round(time.Second), panel, by)
+	row := func(name string, n int, versus string) {
+		low, high := interval(n, rollouts)
+		t.Add("judges.false."+name, float64(n), fmt.Sprintf("of %d", rollouts), fmt.Sprintf("%.1f %% (95 %%: %.1f to %.1f); %s",
+			100*float64(n)/float64(rollouts), 100*low, 100*high, versus))
+	}
+	row("segue", panel, fmt.Sprintf("rolled back by logs, metrics and responses; promised %.0f %%", 100*falseAlarms))
+	row("segue.held", held, "held at the end, for a person to look")
+	row("kayenta", unpassed, "one look after an hour, score below 95")
+	row("kayenta.looks", marginal, "a look a minute from the tenth on, score below 75 at some")
+	row("naive", naive, "a warning or error that nobody wrote before")
+	return nil
+}
+
+// interval is Wilson's of a share.
+func interval(n, of int) (low, high float64) {
+	const z = 1.96
+	p, count := float64(n)/float64(of), float64(of)
+	middle, spread := p+z*z/(2*count), z*math.Sqrt(p*(1-p)/count+z*z/(4*count*count))
+	return max(0, (middle-spread)/(1+z*z/count)), (middle + spread) / (1 + z*z/count)
+}
+
+// measureDetection tells how late faults are found, by those that can.
+func measureDetection(ctx context.Context, t *Table, full bool) error {
+	seeds := 5
+	if full {
+		seeds = 30
+	}
+	styles := judgetest.Styles()
+	for _, fault := range []struct {
+		name   string
+		change judgetest.Change
+	}{
+		{"line", judgetest.Change{Kind: judgetest.NewLine, Size: 1, Severity: "error"}},
+		{"errors", judgetest.Change{Kind: judgetest.MoreErrors, Size: 3}},
+		{"latency", judgetest.Change{Kind: judgetest.Slow, Size: 2}},
+	} {
+		var scenarios []judgetest.Scenario
+		for i := range 3 * seeds {
+			world := judgetest.World{
+				Seed: 77_000 + uint64(i), Servers: []int{2, 4, 10}[i%3], Style: styles[i%len(styles)].Name, Changes: []judgetest.Change{fault.change},
+			}
+			scenarios = append(scenarios, judgetest.Scenario{Name: fault.name, World: world, Want: nouns.RulingFail})
+		}
+		results, err := sitAll(ctx, scenarios, true)
+		if err != nil {
+			return err
+		}
+		label := fmt.Sprintf("judges.found.%s.", fault.name)
+		delay(t, label+"segue", results, fault.change, func(r sentence) time.Duration { return r.panel })
+		if strings.Contains(string(fault.change.Kind), "line") {
+			delay(t, label+"naive", results, fault.change, func(r sentence) time.Duration { return r.naive })
+		} else {
+			delay(t, label+"kayenta", results, fault.change, func(r sentence) time.Duration { return r.kayenta })
+		}
+	}
+	return nil
+}
+
+// delay puts the median time to a fail in, of those that were found.
+func delay(t *Table, name string, results []sentence, change judgetest.Change, of func(sentence) time.Duration) {
+	var found []time.Duration
+	for _, r := range results {
+		if d := of(r); d > 0 {
+			found = append(found, d)
+		}
+	}
+	slices.Sort(found)
+	middle := 0.0
+	if len(found) > 0 {
+		middle = found[len(found)/2].Seconds()
+	}
+	t.Add(name, middle, "s", fmt.Sprintf("median; found %d of %d: %s, fleets of 2, 4 and 10", len(found), len(results), change))
+}
