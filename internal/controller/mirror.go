@@ -77,7 +77,7 @@ func (c *Controller) mirror(ctx context.Context, job job, m *monitor) (*segue.Ou
 // mirrorStable is how many stable servers there must be: one that answers the user, and another to tell noise by.
 const mirrorStable = 2
 
-func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) (*segue.Outcome, error) {
+func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) (*segue.Outcome, error) { //nolint:contextcheck // what is copied goes on after the step
 	driver, err := balancer.MirrorOf(job.service.balancer)
 	if err != nil {
 		return nil, err
@@ -108,15 +108,20 @@ func (c *Controller) startMirror(ctx context.Context, m *monitor, job job) (*seg
 	if m.mirror.answers != nil {
 		sink = m.mirror.answers.Record
 	}
-	// Not the step's context: what is copied goes on after it.
-	copying, stop := context.WithCancel(m.life)
 	ended := make(chan struct{})
-	m.mirror.stop, m.mirror.target, m.mirror.ended = stop, job.step.Instance, ended
+	m.mirror.target, m.mirror.ended = job.step.Instance, ended
+	copying := m.forLife(&m.mirror.stop)
 	c.running.Go(func() {
 		defer close(ended)
 		m.copy(copying, driver, ask, sink)
 	})
 	return &segue.Outcome{}, nil
+}
+
+// forLife gives a context that ends with the rollout, and not with the step that asks for it, unless it is stopped before.
+func (m *monitor) forLife(stop *context.CancelFunc) (ctx context.Context) {
+	ctx, *stop = context.WithCancel(m.life)
+	return ctx
 }
 
 // copy has requests copied until ctx is done, whatever becomes of the balancer.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration/jsonshape"
@@ -27,32 +28,39 @@ func (o *outlook) compareSchemas(ctx context.Context, stable Database, q questio
 				o.object(name, fault.String(), fault.Certainty == jsonshape.Breaks)
 			}
 		}
-		if mode == jsonshape.ModeNone {
-			continue
-		}
-		values, err := o.desk.driver.Sample(ctx, column.Table, column.Column, schemaSample)
-		switch segue.KindOf(err) {
-		case segue.KindNotFound, segue.KindUnsupported:
-			if err != nil {
-				continue // the release brings it
-			}
-		default:
-			if err != nil {
-				return fmt.Errorf("sample %s of database %s: %w", name, o.config.Name, err)
-			}
-		}
-		report, err := jsonshape.Check(column.Schema, values)
-		if err != nil {
-			return fmt.Errorf("check %s of database %s: %w", name, o.config.Name, err)
-		}
-		if report.Violating > 0 {
-			text := fmt.Sprintf("%d of %d values that are there do not fit the schema of %s", report.Violating, report.Checked, q.candidate)
-			for _, example := range report.Examples {
-				text += fmt.Sprintf("; %s %s", example.Path, example.Reason)
-			}
-			o.object(name, text, mode != jsonshape.ModeForward)
+		if err := o.sampleColumn(ctx, column, q); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// sampleColumn holds values that are there against the schema of the new release.
+func (o *outlook) sampleColumn(ctx context.Context, column ColumnSchema, q question) error {
+	name, mode := column.Table+"."+column.Column, jsonshape.Mode(column.Mode)
+	if mode == jsonshape.ModeNone {
+		return nil
+	}
+	values, err := o.desk.driver.Sample(ctx, column.Table, column.Column, schemaSample)
+	if err != nil {
+		if kind := segue.KindOf(err); kind == segue.KindNotFound || kind == segue.KindUnsupported {
+			return nil // the release brings it
+		}
+		return fmt.Errorf("sample %s of database %s: %w", name, o.config.Name, err)
+	}
+	report, err := jsonshape.Check(column.Schema, values)
+	if err != nil {
+		return fmt.Errorf("check %s of database %s: %w", name, o.config.Name, err)
+	}
+	if report.Violating == 0 {
+		return nil
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d of %d values that are there do not fit the schema of %s", report.Violating, report.Checked, q.candidate)
+	for _, example := range report.Examples {
+		fmt.Fprintf(&text, "; %s %s", example.Path, example.Reason)
+	}
+	o.object(name, text.String(), mode != jsonshape.ModeForward)
 	return nil
 }
 

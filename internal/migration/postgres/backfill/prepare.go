@@ -147,17 +147,7 @@ func (r *run) locked(ctx context.Context, work func(pgx.Tx) error) error {
 	for try := 1; ; try++ {
 		limit := limit{row: r.bounds.row, batch: r.bounds.single, durable: true}
 		start := time.Now()
-		err := r.session.Update(ctx, func(tx pgx.Tx) error {
-			if try > yieldTries && r.gauge.vacuums() {
-				if err := r.evict(ctx, tx, limit); err != nil {
-					return err
-				}
-			}
-			if err := limit.set(ctx, tx); err != nil {
-				return err
-			}
-			return work(tx)
-		})
+		err := r.session.Update(ctx, func(tx pgx.Tx) error { return r.briefly(ctx, tx, try, limit, work) })
 		r.report.Tries++
 		failure, ok := errors.AsType[*pgconn.PgError](err)
 		if !ok || failure.Code != "55P03" && failure.Code != "40P01" {
@@ -174,6 +164,19 @@ func (r *run) locked(ctx context.Context, work func(pgx.Tx) error) error {
 			return err
 		}
 	}
+}
+
+// briefly works within bounds, once autovacuum has given up what it would keep for long.
+func (r *run) briefly(ctx context.Context, tx pgx.Tx, try int, bounds limit, work func(pgx.Tx) error) error {
+	if try > yieldTries && r.gauge.vacuums() {
+		if err := r.evict(ctx, tx, bounds); err != nil {
+			return err
+		}
+	}
+	if err := bounds.set(ctx, tx); err != nil {
+		return err
+	}
+	return work(tx)
 }
 
 // evict makes autovacuum give the table up, by a lock that keeps nobody else waiting while it is asked for: whoever asked for a stronger one would have

@@ -53,19 +53,19 @@ func (p *pooler) keep(conn net.Conn) {
 }
 
 // dial gives a client its end.
-func (p *pooler) dial(context.Context) (net.Conn, error) {
+func (p *pooler) dial(ctx context.Context) (net.Conn, error) {
 	client, ours := net.Pipe()
 	p.keep(ours)
 	p.work.Go(func() {
 		defer ours.Close()
-		if err := p.serve(ours); err != nil && !slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe}, func(end error) bool { return errors.Is(err, end) }) {
+		if err := p.serve(context.WithoutCancel(ctx), ours); err != nil && !slices.ContainsFunc([]error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe}, func(end error) bool { return errors.Is(err, end) }) {
 			p.t.Logf("pooler: %v", err)
 		}
 	})
 	return client, nil
 }
 
-func (p *pooler) serve(client net.Conn) error {
+func (p *pooler) serve(ctx context.Context, client net.Conn) error {
 	back := pgproto3.NewBackend(client, client)
 	first, err := back.ReceiveStartupMessage()
 	if err != nil {
@@ -96,7 +96,7 @@ func (p *pooler) serve(client net.Conn) error {
 			return nil
 		}
 		if lent == nil {
-			if lent, err = p.lend(startup); err != nil {
+			if lent, err = p.lend(ctx, startup); err != nil {
 				return err
 			}
 		}
@@ -118,7 +118,7 @@ func (p *pooler) serve(client net.Conn) error {
 }
 
 // lend gives a session that is free, or a new one.
-func (p *pooler) lend(startup *pgproto3.StartupMessage) (*session, error) {
+func (p *pooler) lend(ctx context.Context, startup *pgproto3.StartupMessage) (*session, error) {
 	p.mu.Lock()
 	if n := len(p.idle); n > 0 && p.share.Load() {
 		s := p.idle[n-1]
@@ -127,7 +127,7 @@ func (p *pooler) lend(startup *pgproto3.StartupMessage) (*session, error) {
 		return s, nil
 	}
 	p.mu.Unlock()
-	conn, err := new(net.Dialer).DialContext(p.t.Context(), "unix", p.address)
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", p.address)
 	if err != nil {
 		return nil, err
 	}
