@@ -58,7 +58,7 @@ func newShop(t *testing.T, driver string, customers int) *shopRig {
 		{"${DATABASE_URL:-file:shop.db}", address},
 		{"${SHOP_DRIVER:-sqlite}", driver},
 		{"${SHOP_CUSTOMERS:-1000}", fmt.Sprint(customers)},
-		{"    strategy: {kind: rolling", "    rollback_window: 5s\n    strategy: {kind: rolling"},
+		{"    strategy: {kind: rolling", "    rollback_window: 20s\n    strategy: {kind: rolling"},
 		{"brown_out: 5s", "brown_out: 1s"},
 		{"    contract: {", roles + "    contract: {"},
 		{"latency: {ratio: 2}", "latency: off"},

@@ -170,7 +170,7 @@ func TestE2EJournalThatCannotBeReadIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	journal := filepath.Join(string(r.state), "journal.db")
-	db, err := sql.Open("sqlite", journal)
+	db, err := sql.Open("sqlite", "file:"+journal+"?_pragma=busy_timeout(10000)") // the controller may be closing it still
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -109,6 +109,17 @@ func (r *rig) showLogs() {
 		text, _ := os.ReadFile(filepath.Join(string(r.state), name))
 		r.t.Logf("%s:\n%s", name, text[max(0, len(text)-6000):])
 	}
+	outputs, _ := filepath.Glob(filepath.Join(string(r.state), "logs", "*"))
+	for _, path := range outputs {
+		text, _ := os.ReadFile(path)
+		var errors []string
+		for line := range strings.Lines(string(text)) {
+			if strings.Contains(strings.ToLower(line), "error") {
+				errors = append(errors, line)
+			}
+		}
+		r.t.Logf("errors in %s:\n%s", filepath.Base(path), strings.Join(errors[max(0, len(errors)-10):], ""))
+	}
 }
 
 // segue runs a command line and gives its exit code and output.

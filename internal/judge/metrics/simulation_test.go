@@ -43,16 +43,16 @@ func TestEqualReleases(t *testing.T) {
 		w := usual(test.others, 30)
 		w.past, w.gauges, w.autocorrelation, w.routes = test.past, 3, 0.6, true
 		courses := simulate(t, w, test.runs, fresh)
-		fails, holds := share(courses, "errors fail", "latency fail", "gauges fail"), share(courses, "errors hold", "latency hold", "gauges hold")
+		fails, holds := share(courses, "error rate fail", "response time fail", "gauges fail"), share(courses, "error rate hold", "response time hold", "gauges hold")
 		t.Logf("%s, %d rollouts of 30 min: %.3f fail (errors %.3f, latency %.3f), %.3f hold (errors %.3f, latency %.3f, gauges %.3f), mix %.3f",
-			test.name, test.runs, fails, share(courses, "errors fail"), share(courses, "latency fail"), holds,
-			share(courses, "errors hold"), share(courses, "latency hold"), share(courses, "gauges hold"), share(courses, "mix inconclusive"))
-		t.Logf("%s: errors pass in %.0f min, latency in %.0f (medians)", test.name, median(courses, "errors pass"), median(courses, "latency pass"))
+			test.name, test.runs, fails, share(courses, "error rate fail"), share(courses, "response time fail"), holds,
+			share(courses, "error rate hold"), share(courses, "response time hold"), share(courses, "gauges hold"), share(courses, "mix inconclusive"))
+		t.Logf("%s: errors pass in %.0f min, latency in %.0f (medians)", test.name, median(courses, "error rate pass"), median(courses, "response time pass"))
 		if fails > test.fails || holds > test.holds || share(courses, "mix inconclusive") > 0 {
 			t.Errorf("%s: %.3f fail, %.3f hold", test.name, fails, holds)
 		}
-		if share(courses, "errors pass") < test.errorsPass || share(courses, "latency pass") < test.latencyPass {
-			t.Errorf("%s: errors pass in %.3f, latency in %.3f", test.name, share(courses, "errors pass"), share(courses, "latency pass"))
+		if share(courses, "error rate pass") < test.errorsPass || share(courses, "response time pass") < test.latencyPass {
+			t.Errorf("%s: errors pass in %.3f, latency in %.3f", test.name, share(courses, "error rate pass"), share(courses, "response time pass"))
 		}
 	}
 }
@@ -64,8 +64,8 @@ func TestRollingUpgradeOfEqualReleases(t *testing.T) {
 	w.step = 10
 	const runs = 30
 	courses := simulate(t, w, runs, fresh)
-	fails, holds := share(courses, "errors fail", "latency fail"), share(courses, "errors hold", "latency hold")
-	t.Logf("%d rollouts over 5 of 6 servers: %.3f fail, %.3f hold, %.3f pass", runs, fails, holds, share(courses, "errors pass"))
+	fails, holds := share(courses, "error rate fail", "response time fail"), share(courses, "error rate hold", "response time hold")
+	t.Logf("%d rollouts over 5 of 6 servers: %.3f fail, %.3f hold, %.3f pass", runs, fails, holds, share(courses, "error rate pass"))
 	if fails > 0.03 || holds > 0.1 {
 		t.Errorf("%.3f fail, %.3f hold", fails, holds)
 	}

@@ -203,8 +203,20 @@ func (p *planner) think(ctx context.Context) (err error) {
 		Files: p.pending, Catalog: catalog, Version: p.driver.server.Version(), Release: p.request.Release, Running: running,
 	})
 	p.faults, p.notes = append(p.faults, faults...), append(p.notes, notes...)
-	p.changes = inPhases(p.owed, fresh)
+	p.changes = inPhases(p.owed, behind(p.owed, fresh))
 	return nil
+}
+
+// behind makes contracts of this release follow those that are owed on the same table: a trigger that keeps a column in step goes before the column.
+func behind(owed, fresh []migration.Change) []migration.Change {
+	for i := range fresh {
+		for _, earlier := range owed {
+			if fresh[i].Phase == migration.PhaseContract && earlier.Phase == migration.PhaseContract && fresh[i].Table != "" && fresh[i].Table == earlier.Table {
+				fresh[i].After = append(fresh[i].After, earlier.ID)
+			}
+		}
+	}
+	return fresh
 }
 
 // inPhases puts what is owed before what is new, and contracts after everything, without parting what stands in an order.

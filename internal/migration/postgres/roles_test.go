@@ -126,7 +126,15 @@ func TestBrownOut(t *testing.T) {
 	if got := w.get(`SELECT count(*) FROM information_schema.column_privileges WHERE table_name = 'customers' AND grantee = 'shop'`); got != "9" {
 		t.Errorf("%s column privileges of shop, want those that the table's give", got)
 	}
+	if err := lease.BrownOut(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := lease.Run(t.Context(), id, migration.RunOptions{}, func(migration.Progress) {}); err != nil {
 		t.Error(err)
+	}
+	// What was given for the table is given for it again, and so for columns to come.
+	w.exec(`ALTER TABLE customers ADD COLUMN phone text`)
+	if _, err := app.Exec(t.Context(), `UPDATE customers SET phone = '1'`); err != nil {
+		t.Errorf("a column that came later: %v", err)
 	}
 }

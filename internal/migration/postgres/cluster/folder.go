@@ -17,8 +17,9 @@ const (
 	folderPrefix = "segue-postgres-"
 	// longestSocketDir leaves room for "/.s.PGSQL.65535.lock" in the 104 bytes that macOS gives a socket's path (Linux: 108).
 	longestSocketDir = 80
-	// youngest is the age from which a folder without a lock is nobody's: its maker takes the lock right after making it.
-	youngest = time.Hour
+	// youngest is the age from which a folder without a lock is nobody's: its maker takes the lock right after making it. locked is that of a lock which
+	// may be tried: between making it and taking it a moment passes.
+	youngest, locked = time.Hour, time.Minute
 )
 
 // hold takes a cluster's lock, which goes with the process: a folder whose lock is free is left over.
@@ -50,6 +51,9 @@ func leftOver(dir string) bool {
 		return errors.Is(err, fs.ErrNotExist) && statErr == nil && info.IsDir() && time.Since(info.ModTime()) > youngest
 	}
 	defer func() { _ = file.Close() }() // gives the lock up, if it was had
+	if info, err := file.Stat(); err != nil || time.Since(info.ModTime()) < locked {
+		return false
+	}
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
 

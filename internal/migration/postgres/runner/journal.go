@@ -2,6 +2,8 @@ package runner
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -34,6 +36,9 @@ func (r *run) price(ctx context.Context, tx pgx.Tx) error {
 
 // finish marks a change as done, and writes the history of the files that are done with it.
 func (r *run) finish(ctx context.Context, tx pgx.Tx) error {
+	if err := giveBack(ctx, tx, r.change.ID); err != nil {
+		return err
+	}
 	body, err := encode("report of change "+string(r.change.ID), r.report)
 	if err != nil {
 		return err
@@ -44,6 +49,38 @@ func (r *run) finish(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	return r.lease.settle(ctx, tx, versionsOf(r.change))
+}
+
+// giveBack gives back the privileges that a brown-out took, once what it hid is gone: they were given for the table, and for columns to come. What was about
+// a thing that is gone fails, and is left away.
+func giveBack(ctx context.Context, tx pgx.Tx, id migration.ChangeID) error {
+	var body []byte
+	if err := tx.QueryRow(ctx, `SELECT coalesce(restore, '[]') FROM "segue"."change" WHERE id = $1`, string(id)).Scan(&body); err != nil {
+		return err
+	}
+	var restore []string
+	if err := decode("restore of change "+string(id), bodyFormat, body, &restore); err != nil {
+		return err
+	}
+	for _, statement := range restore {
+		inner, err := tx.Begin(ctx) // a savepoint
+		if err != nil {
+			return err
+		}
+		_, err = inner.Exec(ctx, statement)
+		switch code := codeOf(err); {
+		case err == nil:
+			err = inner.Commit(ctx)
+		case code == "42P01" || code == "42703":
+			err = inner.Rollback(ctx)
+		default:
+			err = errors.Join(err, inner.Rollback(ctx))
+		}
+		if err != nil {
+			return fmt.Errorf("give back privileges: %w", err)
+		}
+	}
+	return nil
 }
 
 // conclude marks a change as done, unless its last action did, and completes the report: what a transaction cost is only known when it has ended.
