@@ -281,7 +281,7 @@ func (r *shopRig) contract(t *testing.T) {
 		t.Error("v3 was not refused while v1 could come back")
 	}
 	if _, err := r.db.ExecContext(t.Context(), `SELECT name FROM customers LIMIT 1`); err == nil {
-		t.Error("the old column is still there")
+		t.Errorf("the old column is still there:\n%s", r.must(0, "db", "status"))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	nouns "github.com/segue-deploy/segue"
@@ -54,12 +55,17 @@ type yard interface {
 // database is a fresh one, with the application's connections.
 type database struct {
 	app *sql.DB
+	// orders were in it from the start, inserted is how many came since.
+	orders   int
+	inserted atomic.Int64
 	// ask writes an application's statement as the product wants it: parameters are $1, $2.
 	ask  func(statement string) string
 	open func(ctx context.Context) (migration.Driver, error)
 	drop func() error
 	// writers are at work on it.
 	writers *writers
+	// files are the team's migrations so far.
+	files []migration.File
 }
 
 // work is a way to change a database; it gives the time of the part that is compared.
@@ -77,12 +83,16 @@ func underWriters(ctx context.Context, y yard, orders int, do work) (result traf
 	if err != nil {
 		return result, fmt.Errorf("make a database of %d orders: %w", orders, err)
 	}
-	defer func() {
-		if failed := d.drop(); err == nil {
-			err = failed
-		}
-	}()
-	d.writers = startWriters(ctx, d, orders)
+	result, err = d.underWriters(ctx, do)
+	if failed := d.drop(); err == nil {
+		err = failed
+	}
+	return result, err
+}
+
+// underWriters does the work while writers of the old release write.
+func (d *database) underWriters(ctx context.Context, do work) (result trafficked, err error) {
+	d.writers = startWriters(ctx, d)
 	result.writers = d.writers
 	if err = pause(ctx, writersLead); err == nil {
 		result.took, err = do(ctx, d)
@@ -153,8 +163,8 @@ func migrate(ctx context.Context, d *database, share float64, insert string, sta
 		return nil, err
 	}
 	defer driver.Close() //nolint:errcheck // the database goes next
-	files := []migration.File{migrationtest.File("0001", statements...)}
-	plan, err := driver.Plan(ctx, migration.PlanRequest{Files: files, Release: "v2", Running: []nouns.ReleaseName{"v1"}})
+	d.files = append(d.files, migrationtest.File(fmt.Sprintf("%04d", len(d.files)+1), statements...))
+	plan, err := driver.Plan(ctx, migration.PlanRequest{Files: d.files, Release: "v2", Running: []nouns.ReleaseName{"v1"}})
 	if err != nil {
 		return nil, err
 	}
@@ -206,7 +216,7 @@ func (b backfillBench) measure(ctx context.Context, sizes ...int) error {
 	}
 	for _, size := range sizes {
 		label := fmt.Sprintf("%s.%gM.", b.label, float64(size)/1e6)
-		idle, err := underWriters(ctx, b.yard, size, func(ctx context.Context, _ *database) (time.Duration, error) { return 0, pause(ctx, 2*time.Second) })
+		idle, err := underWriters(ctx, b.yard, size, func(ctx context.Context, _ *database) (time.Duration, error) { return 0, pause(ctx, time.Second) })
 		if err != nil {
 			return err
 		}

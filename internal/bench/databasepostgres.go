@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // "pgx", for the application's connections
 
@@ -14,9 +13,6 @@ import (
 	"github.com/segue-deploy/segue/internal/migration/postgres"
 	"github.com/segue-deploy/segue/internal/migration/postgres/cluster"
 )
-
-// lockedTable is how many orders the DDL is done on that others wait for.
-const lockedTable = 200_000
 
 // postgresDatabases does what is done with PostgreSQL, on a throw-away server; nothing, and says so, where none is installed.
 func postgresDatabases(ctx context.Context, t *Table, full bool) error {
@@ -78,8 +74,9 @@ func (y *postgresYard) make(ctx context.Context, orders int) (*database, error) 
 	}
 	app.SetMaxIdleConns(writerCount + 1)
 	return &database{
-		app: app,
-		ask: func(statement string) string { return statement },
+		orders: orders,
+		app:    app,
+		ask:    func(statement string) string { return statement },
 		open: func(ctx context.Context) (migration.Driver, error) {
 			return postgres.Open(ctx, postgres.Config{URL: y.server.URL(name)})
 		},
@@ -105,72 +102,3 @@ func (y *postgresYard) model(ctx context.Context, admin *sql.DB, name string, or
 		"VACUUM ANALYZE orders", "VACUUM ANALYZE customers")
 	return errors.Join(err, db.Close())
 }
-
-// lockCase is a change that naive DDL makes others wait for.
-type lockCase struct {
-	name string
-	// naive is one transaction, as most runners run a migration; team is what the team writes for Segue.
-	naive, team []string
-	// insert is the new release's.
-	insert string
-}
-
-func lockCases() []lockCase {
-	const notNull = `ALTER TABLE orders ALTER COLUMN note SET NOT NULL`
-	const index = `CREATE INDEX orders_amount ON orders (amount)`
-	const foreign = `ALTER TABLE orders ADD CONSTRAINT orders_customer FOREIGN KEY (customer) REFERENCES customers (id)`
-	const slugInsert = "INSERT INTO orders (id, name, amount, customer, note, slug) VALUES ($1, 'New Order', 1, 1, 'n', 'new order')"
-	return []lockCase{
-		{"filled-column", []string{addSlug, fillSlug, `ALTER TABLE orders ALTER COLUMN slug SET NOT NULL`}, []string{addSlug + " NOT NULL", fillSlug}, slugInsert},
-		{"index", []string{index}, []string{index}, plainInsert},
-		{"foreign-key", []string{foreign}, []string{foreign}, plainInsert},
-		{"not-null", []string{notNull}, []string{notNull}, plainInsert},
-	}
-}
-
-// measureLocks tells how long locks are held that make others wait, how long writers did wait, and how many writes failed.
-func measureLocks(ctx context.Context, t *Table, y yard) error {
-	for _, c := range lockCases() {
-		naive, err := underWriters(ctx, y, lockedTable, c.atOnce)
-		if err != nil {
-			return fmt.Errorf("%s, naive: %w", c.name, err)
-		}
-		var held time.Duration
-		segue, err := underWriters(ctx, y, lockedTable, func(ctx context.Context, d *database) (time.Duration, error) {
-			began := time.Now()
-			reports, err := migrate(ctx, d, 0, c.insert, c.team...)
-			for _, r := range reports {
-				held = max(held, r.Held)
-			}
-			return time.Since(began), err
-		})
-		if err != nil {
-			return fmt.Errorf("%s, segue: %w", c.name, err)
-		}
-		label, before, after := "databases.locks."+c.name+".", naive.writers.summary(), segue.writers.summary()
-		t.Say("%-32s naive %s, segue %s", label, naive.took.Round(time.Millisecond), segue.took.Round(time.Millisecond))
-		t.Add(label+"held.naive", ms(naive.took), "ms", fmt.Sprintf("%d rows, one transaction", lockedTable))
-		t.Add(label+"held.segue", ms(held), "ms", "in all "+segue.took.Round(time.Millisecond).String())
-		t.Add(label+"wait.naive", before.longest, "ms", fmt.Sprintf("longest of a writer; %d of %d writes failed", before.failed, before.writes))
-		t.Add(label+"wait.segue", after.longest, "ms", fmt.Sprintf("longest of a writer; %d of %d writes failed", after.failed, after.writes))
-	}
-	return nil
-}
-
-// atOnce does it the naive way. Locks are held to the end of the transaction.
-func (c lockCase) atOnce(ctx context.Context, d *database) (time.Duration, error) {
-	began := time.Now()
-	tx, err := d.app.BeginTx(ctx, nil)
-	if err != nil {
-		return 0, err
-	}
-	for _, statement := range c.naive {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
-			return 0, errors.Join(err, tx.Rollback())
-		}
-	}
-	err = tx.Commit()
-	return time.Since(began), err
-}
-
-func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

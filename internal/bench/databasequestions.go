@@ -19,6 +19,9 @@ import (
 // questionTables is how many tables the schema has on which statements are tried.
 const questionTables = 50
 
+// gateStatements is how many statements of the releases the gate is asked about.
+const gateStatements = 400
+
 // measureQuestions tells what it costs to find out what statements do, and what the statements of a release need.
 func measureQuestions(ctx context.Context, t *Table, y *postgresYard) (err error) {
 	address, drop, err := y.server.Database(ctx)
@@ -98,31 +101,38 @@ func askGate(ctx context.Context, t *Table, s *pgserver.Server, conn *pgx.Conn) 
 		Releases: []migration.Presence{{Release: "v1", Order: 1, Running: []nouns.ServerName{"web-1"}}, {Release: "v2", Order: 2, Running: []nouns.ServerName{"web-2"}}},
 		Brought:  "v2", Window: time.Nanosecond, Now: time.Now(),
 	}
-	for i := range 1000 {
+	keeper := gate.New(gate.Config{Server: s})
+	few, err := keeper.Ask(ctx, request)
+	if err != nil {
+		return err
+	}
+	for i := range gateStatements {
 		request.Recorded = append(request.Recorded, migration.Query{
 			Release: nouns.ReleaseName(fmt.Sprintf("v%d", 1+i%2)), Source: "recorded",
 			SQL: fmt.Sprintf("SELECT a.id, a.name, b.state FROM s%d a JOIN s%d b ON a.before = b.id WHERE a.amount > $1 AND a.id <> %d", i%questionTables, i/questionTables, i),
 		})
 	}
-	answer, err := gate.New(gate.Config{Server: s}).Ask(ctx, request)
+	many, err := keeper.Ask(ctx, request)
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	for i, q := range request.Recorded {
-		name := fmt.Sprintf("q%d", i)
-		if _, err := conn.Prepare(ctx, name, q.SQL); err != nil {
-			return err
+	plain := time.Duration(0)
+	for range 2 { // the second time, the server knows the tables
+		began := time.Now()
+		for i, q := range request.Recorded {
+			name := fmt.Sprintf("q%d", i)
+			if _, err := conn.Prepare(ctx, name, q.SQL); err != nil {
+				return err
+			}
+			if err := conn.Deallocate(ctx, name); err != nil {
+				return err
+			}
 		}
-		if err := conn.Deallocate(ctx, name); err != nil {
-			return err
-		}
+		plain = time.Since(began)
 	}
-	plain := time.Since(began)
-	n := float64(max(1, answer.Statements))
-	t.Add("databases.gate.whole", ms(answer.Took), "ms", fmt.Sprintf("%d statements, %d tables, copy of the schema included; answer %s", answer.Statements, questionTables, answer.Answer))
-	t.Add("databases.gate.segue", ms(answer.Took)/n, "ms/statement", "each before and after the change")
-	t.Add("databases.gate.limit", ms(plain)/float64(len(request.Recorded)), "ms/statement", "each prepared once")
+	t.Add("databases.gate.fixed", ms(few.Took), "ms", fmt.Sprintf("copy of the schema of %d tables and %d statements of the server's own", questionTables, few.Statements))
+	t.Add("databases.gate.segue", ms(many.Took-few.Took)/gateStatements, "ms/statement", fmt.Sprintf("%d more, each before and after the change; answer %s", many.Statements-few.Statements, many.Answer))
+	t.Add("databases.gate.limit", ms(plain)/gateStatements, "ms/statement", "each prepared once")
 	return nil
 }
 

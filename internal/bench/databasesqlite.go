@@ -37,8 +37,9 @@ func (y *sqliteYard) make(ctx context.Context, orders int) (d *database, err err
 		return nil, err
 	}
 	return &database{
-		app: app,
-		ask: strings.NewReplacer("$1", "?", "$2", "?").Replace,
+		orders: orders,
+		app:    app,
+		ask:    strings.NewReplacer("$1", "?", "$2", "?").Replace,
 		open: func(ctx context.Context) (migration.Driver, error) {
 			return sqlite.Open(ctx, sqlite.Config{Path: path})
 		},

@@ -18,7 +18,6 @@ const (
 // writers are an application's connections that write single rows: three updates of rows spread over the table to an insert.
 type writers struct {
 	database *database
-	orders   int
 	done     chan struct{}
 	all      sync.WaitGroup
 
@@ -42,8 +41,8 @@ type felt struct {
 	p50, p99, longest float64
 }
 
-func startWriters(ctx context.Context, d *database, orders int) *writers {
-	w := &writers{database: d, orders: orders, done: make(chan struct{}), insert: d.ask(plainInsert)}
+func startWriters(ctx context.Context, d *database) *writers {
+	w := &writers{database: d, done: make(chan struct{}), insert: d.ask(plainInsert)}
 	for i := range writerCount {
 		w.all.Go(func() { w.write(ctx, i) })
 	}
@@ -97,11 +96,11 @@ func (w *writers) one(ctx context.Context, n int) error {
 	w.release.RLock()
 	defer w.release.RUnlock()
 	if n/writerCount%4 == 0 {
-		_, err := w.database.app.ExecContext(ctx, w.insert, w.orders+1+n)
+		_, err := w.database.app.ExecContext(ctx, w.insert, int64(w.database.orders)+w.database.inserted.Add(1))
 		return err
 	}
 	const stride = 7919 // a prime: the rows lie all over the table
-	_, err := w.database.app.ExecContext(ctx, w.database.ask("UPDATE orders SET touched = touched + 1 WHERE id = $1"), 1+n*stride%w.orders)
+	_, err := w.database.app.ExecContext(ctx, w.database.ask("UPDATE orders SET touched = touched + 1 WHERE id = $1"), 1+n*stride%w.database.orders)
 	return err
 }
 

@@ -10,11 +10,15 @@ import (
 
 	nouns "github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge/responses"
+	"github.com/segue-deploy/segue/internal/load"
 	"github.com/segue-deploy/segue/internal/proxy"
 )
 
 // mirrorCandidate is the backend that gets copies alone.
 const mirrorCandidate = nouns.InstanceID("b-candidate.v2.1")
+
+// leisureRate is requests per second at which nothing is short.
+const leisureRate = 1000
 
 // mirrorBench is a proxy before two stable backends and a candidate.
 type mirrorBench struct {
@@ -42,8 +46,11 @@ func measureMirror(ctx context.Context, t *Table, programs Programs, full bool) 
 	}
 	shares := []float64{0, 0.1, 1}
 	accounts := map[float64]*account{0: {}, 0.1: {}, 1: {}}
-	told := map[float64]int64{}
+	told, leisure := map[float64]int64{}, map[float64][]float64{}
 	closedLoop(ctx, m.proxy.Address, "/1024", 16, duration/2) // warm up
+	if _, err := m.leisure(ctx, 0, duration/2); err != nil {
+		return err
+	}
 	for range rounds {
 		for _, share := range shares {
 			copied, err := m.round(ctx, share, duration, accounts[share])
@@ -51,6 +58,11 @@ func measureMirror(ctx context.Context, t *Table, programs Programs, full bool) 
 				return fmt.Errorf("mirror a share of %g: %w", share, err)
 			}
 			told[share] += copied
+			p99, err := m.leisure(ctx, share, duration)
+			if err != nil {
+				return fmt.Errorf("mirror a share of %g at leisure: %w", share, err)
+			}
+			leisure[share] = append(leisure[share], p99)
 		}
 	}
 	off := accounts[0]
@@ -59,7 +71,9 @@ func measureMirror(ctx context.Context, t *Table, programs Programs, full bool) 
 		t.Add(label+"rate", median(a.rate), "req/s", fmt.Sprintf("one CPU for the proxy, 16 connections, 1 KiB; %d requests compared", told[share]))
 		t.Add(label+"p99", median(a.p99), "ms", "")
 		t.Add(label+"cpu", median(a.cpu), "CPU s/100k req", "of the proxy")
+		t.Add(label+"leisure.p99", median(leisure[share]), "ms", fmt.Sprintf("at %d req/s", leisureRate))
 		if share > 0 {
+			t.Ratio(label+"leisure.p99.ratio", median(leisure[share]), median(leisure[0]), "off")
 			t.Ratio(label+"rate.ratio", median(a.rate), median(off.rate), "off")
 			t.Ratio(label+"p99.ratio", median(a.p99), median(off.p99), "off")
 			t.Ratio(label+"cpu.ratio", median(a.cpu), median(off.cpu), "off")
@@ -111,8 +125,8 @@ func (m *mirrorBench) close() {
 	}
 }
 
-// round sends requests while a share of them is copied, and says how many were compared.
-func (m *mirrorBench) round(ctx context.Context, share float64, duration time.Duration, a *account) (compared int64, err error) {
+// during does something while a share of the requests is copied, and says how many were compared.
+func (m *mirrorBench) during(ctx context.Context, share float64, do func() error) (compared int64, err error) {
 	mirroring, stop := context.WithCancel(ctx)
 	defer stop()
 	over := make(chan error, 1)
@@ -131,20 +145,40 @@ func (m *mirrorBench) round(ctx context.Context, share float64, duration time.Du
 	} else {
 		over <- nil
 	}
-	before := m.proxy.cpu()
-	shot := closedLoop(ctx, m.proxy.Address, "/1024", 16, duration)
-	spent := m.proxy.cpu() - before
+	done := do()
 	stop()
-	if err := <-over; err != nil {
-		return compared, err
-	}
-	if shot.Requests == 0 {
-		return compared, errors.New("no request was answered")
-	}
-	a.cpu = append(a.cpu, spent.Seconds()*100_000/float64(shot.Requests))
-	a.rate = append(a.rate, float64(shot.Requests)/shot.Elapsed.Seconds())
-	a.p99 = append(a.p99, ms(shot.Latency.Quantile(0.99)))
-	return compared, nil
+	return compared, errors.Join(done, <-over)
+}
+
+// round sends as many requests as the proxy can take.
+func (m *mirrorBench) round(ctx context.Context, share float64, duration time.Duration, a *account) (compared int64, err error) {
+	return m.during(ctx, share, func() error {
+		before := m.proxy.cpu()
+		shot := closedLoop(ctx, m.proxy.Address, "/1024", 16, duration)
+		spent := m.proxy.cpu() - before
+		if shot.Requests == 0 {
+			return errors.New("no request was answered")
+		}
+		a.cpu = append(a.cpu, spent.Seconds()*100_000/float64(shot.Requests))
+		a.rate = append(a.rate, float64(shot.Requests)/shot.Elapsed.Seconds())
+		a.p99 = append(a.p99, ms(shot.Latency.Quantile(0.99)))
+		return nil
+	})
+}
+
+// leisure sends as many requests as the machine has time for, and gives the p99 in ms.
+func (m *mirrorBench) leisure(ctx context.Context, share float64, duration time.Duration) (p99 float64, err error) {
+	_, err = m.during(ctx, share, func() error {
+		generator, err := load.New(load.Config{Target: "http://" + m.proxy.Address, Gets: leisureRate, GetPaths: []string{"/1024"}, Connections: 16})
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, duration)
+		defer cancel()
+		p99 = generator.Run(ctx).Kinds[load.KindGet].P99MS
+		return nil
+	})
+	return p99, err
 }
 
 func mirrored(a proxy.MirrorAnswer) responses.Answer {

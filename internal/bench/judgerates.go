@@ -6,7 +6,6 @@ import (
 	"math"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +24,8 @@ const (
 	// kayentaLook is how often Kayenta's rule is looked at, from kayentaFrom points on.
 	kayentaLook = time.Minute
 	kayentaFrom = 10
+	// unseen makes worlds other ones than those of the judges' own tests: what was made while looking at those is not measured by them.
+	unseen = 1 << 40
 )
 
 // panelOf gives the judges that the product seats for a rollout.
@@ -47,45 +48,57 @@ type sentence struct {
 	score float64
 }
 
+// hearing is all ways of judging at one rollout.
+type hearing struct {
+	sentence
+	seated        []judge.Judge
+	plain         []judge.Judge
+	spinnaker     *metrics.Kayenta
+	start, looked time.Time
+}
+
 // sit has all ways judge one rollout, window by window, to its end; or until all of them failed it, where only the times count.
 func sit(ctx context.Context, s judgetest.Scenario, times bool) (sentence, error) {
-	var result sentence
-	panel, naive, kayenta := panelOf(s), judgetest.NewNaive(), metrics.NewKayenta()
-	var start, looked time.Time
+	h := hearing{seated: panelOf(s), plain: []judge.Judge{judgetest.NewNaive()}, spinnaker: metrics.NewKayenta()}
 	for window := range s.World.Windows() {
 		if ctx.Err() != nil {
-			return result, context.Cause(ctx)
+			return h.sentence, context.Cause(ctx)
 		}
-		if start.IsZero() {
-			start, looked = window.Since, window.Since
+		if h.start.IsZero() {
+			h.start, h.looked = window.Since, window.Since
 		}
-		at := window.Until.Sub(start)
-		if result.panel == 0 {
-			verdict := weighAll(panel, window)
-			result.held = verdict.Ruling == nouns.RulingHold
-			if verdict.Ruling == nouns.RulingFail {
-				result.panel, result.judge = at, failedBy(verdict)
-			}
-		}
-		if result.naive == 0 && weighAll([]judge.Judge{naive}, window).Ruling == nouns.RulingFail {
-			result.naive = at
-		}
-		f := kayenta.Weigh(window)
-		if len(f) > 0 && window.Until.Sub(looked) >= kayentaLook {
-			looked, result.score = window.Until, f[0].Value
-			if result.kayenta == 0 && min(f[0].Samples, f[0].BaselineSamples) >= kayentaFrom && f[0].Value < evidence.KayentaMarginal {
-				result.kayenta = at
-			}
-		}
-		if times && result.panel > 0 && result.naive > 0 && result.kayenta > 0 {
+		h.weigh(window)
+		if times && h.panel > 0 && h.naive > 0 && h.kayenta > 0 {
 			break
 		}
 	}
-	return result, nil
+	return h.sentence, nil
+}
+
+func (h *hearing) weigh(window judge.Evidence) {
+	at := window.Until.Sub(h.start)
+	if h.panel == 0 {
+		verdict := weighAll(h.seated, window)
+		h.held = verdict.Ruling == nouns.RulingHold
+		if verdict.Ruling == nouns.RulingFail {
+			h.panel, h.judge = at, failedBy(verdict)
+		}
+	}
+	if h.naive == 0 && weighAll(h.plain, window).Ruling == nouns.RulingFail {
+		h.naive = at
+	}
+	f := h.spinnaker.Weigh(window)
+	if len(f) == 0 || window.Until.Sub(h.looked) < kayentaLook {
+		return
+	}
+	h.looked, h.score = window.Until, f[0].Value
+	if h.kayenta == 0 && min(f[0].Samples, f[0].BaselineSamples) >= kayentaFrom && f[0].Value < evidence.KayentaMarginal {
+		h.kayenta = at
+	}
 }
 
 func weighAll(judges []judge.Judge, window judge.Evidence) nouns.Verdict {
-	var findings []nouns.Finding
+	findings := make([]nouns.Finding, 0, len(judges))
 	for _, j := range judges {
 		findings = append(findings, j.Weigh(window)...)
 	}
@@ -126,42 +139,59 @@ func sitAll(ctx context.Context, scenarios []judgetest.Scenario, times bool) ([]
 	return results, nil
 }
 
-// measureFalseAlarms counts how many of so many rollouts of an equal release would be rolled back.
-func measureFalseAlarms(ctx context.Context, t *Table, rollouts int) error {
-	began := time.Now()
-	results, err := sitAll(ctx, judgetest.AAWorlds(rollouts), false)
-	if err != nil {
-		return err
+// alarms counts those that were false.
+type alarms struct {
+	rollouts, panel, held, naive, unpassed, kayenta int
+}
+
+func (a *alarms) add(r sentence) {
+	for _, one := range []struct {
+		n   *int
+		yes bool
+	}{
+		{&a.rollouts, true},
+		{&a.panel, r.panel > 0},
+		{&a.held, r.panel == 0 && r.held},
+		{&a.naive, r.naive > 0},
+		{&a.unpassed, r.score < evidence.KayentaPass},
+		{&a.kayenta, r.kayenta > 0},
+	} {
+		if one.yes {
+			*one.n++
+		}
 	}
-	var panel, held, naive, unpassed, marginal int
+}
+
+// measureFalseAlarms counts how many of so many rollouts of an equal release would be rolled back.
+func measureFalseAlarms(ctx context.Context, t *Table, rollouts int) (a alarms, err error) {
+	began := time.Now()
+	scenarios := judgetest.AAWorlds(rollouts)
+	for i := range scenarios {
+		scenarios[i].World.Seed += unseen
+	}
+	results, err := sitAll(ctx, scenarios, false)
+	if err != nil {
+		return a, err
+	}
 	by := map[string]int{}
 	for _, r := range results {
+		a.add(r)
 		if r.panel > 0 {
-			panel++
 			by[r.judge]++
 		}
-		count := func(n *int, yes bool) {
-			if yes {
-				*n++
-			}
-		}
-		count(&held, r.panel == 0 && r.held)
-		count(&naive, r.naive > 0)
-		count(&unpassed, r.score < evidence.KayentaPass)
-		count(&marginal, r.kayenta > 0)
 	}
-	t.Say("%d equal releases in %s: failed by the panel %d (%v)", rollouts, time.Since(began).Round(time.Second), panel, by)
+	t.Say("%d equal releases in %s: failed by the panel %d %v", rollouts, time.Since(began).Round(time.Second), a.panel, by)
 	row := func(name string, n int, versus string) {
 		low, high := interval(n, rollouts)
 		t.Add("judges.false."+name, float64(n), fmt.Sprintf("of %d", rollouts), fmt.Sprintf("%.1f %% (95 %%: %.1f to %.1f); %s",
 			100*float64(n)/float64(rollouts), 100*low, 100*high, versus))
 	}
-	row("segue", panel, fmt.Sprintf("rolled back by logs, metrics and responses; promised %.0f %%", 100*falseAlarms))
-	row("segue.held", held, "held at the end, for a person to look")
-	row("kayenta", unpassed, "one look after an hour, score below 95")
-	row("kayenta.looks", marginal, "a look a minute from the tenth on, score below 75 at some")
-	row("naive", naive, "a warning or error that nobody wrote before")
-	return nil
+	row("segue", a.panel, fmt.Sprintf("rolled back by logs, metrics and responses; promised %.0f %%", 100*falseAlarms))
+	row("segue.held", a.held, "held at the end, for a person to look")
+	row("kayenta", a.unpassed, "one look after an hour, candidate against all stable servers: score below 95")
+	row("kayenta.looks", a.kayenta, "a look a minute from the tenth on, score below 75 at some")
+	row("naive", a.naive, "a warning or error that nobody wrote before")
+	return a, nil
 }
 
 // interval is Wilson's of a share.
@@ -172,8 +202,8 @@ func interval(n, of int) (low, high float64) {
 	return max(0, (middle-spread)/(1+z*z/count)), (middle + spread) / (1 + z*z/count)
 }
 
-// measureDetection tells how late faults are found, by those that can.
-func measureDetection(ctx context.Context, t *Table, full bool) error {
+// measureDetection tells how late faults are found in fleets of 2, 4 and 10 servers, by those that can. Who fails equal releases too finds everything.
+func measureDetection(ctx context.Context, t *Table, equal alarms, full bool) error {
 	seeds := 5
 	if full {
 		seeds = 30
@@ -187,10 +217,10 @@ func measureDetection(ctx context.Context, t *Table, full bool) error {
 		{"errors", judgetest.Change{Kind: judgetest.MoreErrors, Size: 3}},
 		{"latency", judgetest.Change{Kind: judgetest.Slow, Size: 2}},
 	} {
-		var scenarios []judgetest.Scenario
+		scenarios := make([]judgetest.Scenario, 0, 3*seeds)
 		for i := range 3 * seeds {
 			world := judgetest.World{
-				Seed: 77_000 + uint64(i), Servers: []int{2, 4, 10}[i%3], Style: styles[i%len(styles)].Name, Changes: []judgetest.Change{fault.change},
+				Seed: unseen + uint64(i), Servers: []int{2, 4, 10}[i%3], Style: styles[i%len(styles)].Name, Changes: []judgetest.Change{fault.change},
 			}
 			scenarios = append(scenarios, judgetest.Scenario{Name: fault.name, World: world, Want: nouns.RulingFail})
 		}
@@ -199,18 +229,21 @@ func measureDetection(ctx context.Context, t *Table, full bool) error {
 			return err
 		}
 		label := fmt.Sprintf("judges.found.%s.", fault.name)
-		delay(t, label+"segue", results, fault.change, func(r sentence) time.Duration { return r.panel })
-		if strings.Contains(string(fault.change.Kind), "line") {
-			delay(t, label+"naive", results, fault.change, func(r sentence) time.Duration { return r.naive })
+		fails := func(n int) string {
+			return fmt.Sprintf("%s; fails %d of %d equal ones", fault.change, n, equal.rollouts)
+		}
+		delay(t, label+"segue", results, fails(equal.panel), func(r sentence) time.Duration { return r.panel })
+		if fault.change.Kind == judgetest.NewLine {
+			delay(t, label+"naive", results, fails(equal.naive), func(r sentence) time.Duration { return r.naive })
 		} else {
-			delay(t, label+"kayenta", results, fault.change, func(r sentence) time.Duration { return r.kayenta })
+			delay(t, label+"kayenta", results, fails(equal.kayenta), func(r sentence) time.Duration { return r.kayenta })
 		}
 	}
 	return nil
 }
 
 // delay puts the median time to a fail in, of those that were found.
-func delay(t *Table, name string, results []sentence, change judgetest.Change, of func(sentence) time.Duration) {
+func delay(t *Table, name string, results []sentence, note string, of func(sentence) time.Duration) {
 	var found []time.Duration
 	for _, r := range results {
 		if d := of(r); d > 0 {
@@ -222,5 +255,5 @@ func delay(t *Table, name string, results []sentence, change judgetest.Change, o
 	if len(found) > 0 {
 		middle = found[len(found)/2].Seconds()
 	}
-	t.Add(name, middle, "s", fmt.Sprintf("median; found %d of %d: %s, fleets of 2, 4 and 10", len(found), len(results), change))
+	t.Add(name, middle, "s", fmt.Sprintf("median; found %d of %d: %s", len(found), len(results), note))
 }

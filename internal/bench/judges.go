@@ -17,10 +17,11 @@ func Judges(ctx context.Context, t *Table, programs Programs, full bool) error {
 	if full {
 		rollouts = 1000
 	}
-	if err := measureFalseAlarms(ctx, t, rollouts); err != nil {
+	equal, err := measureFalseAlarms(ctx, t, rollouts)
+	if err != nil {
 		return fmt.Errorf("equal releases: %w", err)
 	}
-	if err := measureDetection(ctx, t, full); err != nil {
+	if err := measureDetection(ctx, t, equal, full); err != nil {
 		return fmt.Errorf("faulty releases: %w", err)
 	}
 	if err := measureMirror(ctx, t, programs, full); err != nil {

@@ -187,7 +187,7 @@ func reasonOf(gate migration.Gate) string {
 	told := map[segue.ReleaseName]bool{}
 	for _, answer := range []migration.Answer{migration.AnswerUnsafe, migration.AnswerUnknown} {
 		for _, ground := range gate.Grounds {
-			if ground.Answer != answer || slices.Contains(clauses, ground.Text) || told[ground.Release] {
+			if ground.Answer != answer || said(clauses, ground.Text) || told[ground.Release] {
 				continue
 			}
 			// One clause for a release is enough: the others are in `segue db why`.
@@ -207,6 +207,11 @@ func reasonOf(gate migration.Gate) string {
 	default:
 		return strings.Join(clauses, "; ")
 	}
+}
+
+// said says whether a clause is told within an earlier one: that of a release quotes what the matrix found.
+func said(clauses []string, text string) bool {
+	return slices.ContainsFunc(clauses, func(earlier string) bool { return strings.Contains(earlier, text) })
 }
 
 // untilHint says when a gate will be open by itself, as far as that is known.

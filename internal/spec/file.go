@@ -172,7 +172,7 @@ type databaseBlock struct {
 }
 
 type rolesBlock struct {
-	Group    string `json:"group" jsonschema:"role that owns the tables, and that every release's role is a member of"`
+	Group    string `json:"group" jsonschema:"NOLOGIN group that is granted access to the tables; the logins of releases become its members"`
 	Variable string `json:"variable,omitempty" jsonschema:"environment variable that instances get their URL in; default DATABASE_URL"`
 }
 

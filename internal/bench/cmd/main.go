@@ -69,6 +69,9 @@ func run(ctx context.Context) error {
 			return fmt.Errorf("measure %s: %w", p.name, err)
 		}
 	}
+	if len(table.Rows) == 0 {
+		return fmt.Errorf("nothing was measured: is there a part named %q?", *only)
+	}
 	table.Print(os.Stdout)
 	return table.Write(*out)
 }

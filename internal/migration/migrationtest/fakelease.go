@@ -29,6 +29,9 @@ func (f *Fake) Lease(ctx context.Context, holder string) (migration.Lease, error
 	if f.lease != nil {
 		return nil, segue.Errorf(segue.KindConflict, "the database is being changed by %s", f.lease.holder).WithHint("wait for it to end")
 	}
+	for i := range f.states {
+		f.states[i].Hidden, f.states[i].Since = false, time.Time{}
+	}
 	f.lease = &fakeLease{fake: f, holder: holder, since: time.Now(), lost: make(chan struct{})}
 	return f.lease, nil
 }

@@ -41,6 +41,7 @@ func Suite(t *testing.T, open func(t *testing.T) Subject) {
 		"Matrix":                   matrix,
 		"Forgiven":                 forgiven,
 		"BrownOutIsTakenBack":      brownOutIsTakenBack,
+		"BrownOutEndsWithItsLease": brownOutEndsWithItsLease,
 		"StateIsTruthful":          stateIsTruthful,
 		"HistoryIsTruthful":        historyIsTruthful,
 		"CredentialsOrUnsupported": credentialsOrUnsupported,

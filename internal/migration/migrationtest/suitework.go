@@ -366,6 +366,28 @@ func brownOutIsTakenBack(b *bench) {
 	b.exec(oldReads)
 }
 
+// brownOutEndsWithItsLease hides something and shows it no more, as a holder does that dies: the next one finds it shown.
+func brownOutEndsWithItsLease(b *bench) {
+	first := b.lease("one")
+	change := contractOf(b.expanded(first))
+	err := first.BrownOut(b.Context(), change.ID)
+	if segue.KindOf(err) == segue.KindUnsupported && err != nil {
+		return
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := first.Release(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	b.fails(oldReads)
+	b.lease("two")
+	if state := b.status(change.ID); state.Hidden || !state.Since.IsZero() {
+		b.Errorf("under another lease: %+v", state)
+	}
+	b.exec(oldReads)
+}
+
 func stateIsTruthful(b *bench) {
 	lease := b.lease("one")
 	fill := b.fill(lease)

@@ -17,15 +17,32 @@ const (
 	folderPrefix = "segue-postgres-"
 	// longestSocketDir leaves room for "/.s.PGSQL.65535.lock" in the 104 bytes that macOS gives a socket's path (Linux: 108).
 	longestSocketDir = 80
-	// youngest is the age from which a folder without a lock is nobody's: its maker takes the lock right after making it. locked is that of a lock which
-	// may be tried: between making it and taking it a moment passes.
-	youngest, locked = time.Hour, time.Minute
+	// youngest is the age from which a folder without a lock is nobody's: its maker takes the lock right after making it.
+	youngest = time.Hour
 )
 
-// hold takes a cluster's lock, which goes with the process: a folder whose lock is free is left over.
+// hold takes a cluster's lock, which goes with the process: a folder whose lock is free is left over. The lock gets its name once it is held, so that no
+// sweep finds it free in between.
 func hold(dir string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	name := filepath.Join(dir, "lock")
+	file, err := os.CreateTemp(dir, "lock-*")
 	if err != nil {
+		return nil, err
+	}
+	defer func(made string) { _ = os.Remove(made) }(file.Name())
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		err = os.Link(file.Name(), name)
+	}
+	if err == nil {
+		return file, nil
+	}
+	_ = file.Close() // nothing was written to it
+	if !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("lock %s: %w", dir, err)
+	}
+	// The folder was given, and had a cluster before.
+	if file, err = os.OpenFile(name, os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
@@ -51,9 +68,6 @@ func leftOver(dir string) bool {
 		return errors.Is(err, fs.ErrNotExist) && statErr == nil && info.IsDir() && time.Since(info.ModTime()) > youngest
 	}
 	defer func() { _ = file.Close() }() // gives the lock up, if it was had
-	if info, err := file.Stat(); err != nil || time.Since(info.ModTime()) < locked {
-		return false
-	}
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil
 }
 

@@ -51,8 +51,8 @@ func (r *run) finish(ctx context.Context, tx pgx.Tx) error {
 	return r.lease.settle(ctx, tx, versionsOf(r.change))
 }
 
-// giveBack gives back the privileges that a brown-out took, once what it hid is gone: they were given for the table, and for columns to come. What was about
-// a thing that is gone fails, and is left away.
+// giveBack gives back the privileges that a brown-out took, even once what it hid is gone: they were given for the table, and for columns to come. What was
+// about a thing or a role that is gone fails, and is left away.
 func giveBack(ctx context.Context, tx pgx.Tx, id migration.ChangeID) error {
 	var body []byte
 	if err := tx.QueryRow(ctx, `SELECT coalesce(restore, '[]') FROM "segue"."change" WHERE id = $1`, string(id)).Scan(&body); err != nil {
@@ -71,7 +71,7 @@ func giveBack(ctx context.Context, tx pgx.Tx, id migration.ChangeID) error {
 		switch code := codeOf(err); {
 		case err == nil:
 			err = inner.Commit(ctx)
-		case code == "42P01" || code == "42703":
+		case code == "42P01" || code == "42703" || code == "42704":
 			err = inner.Rollback(ctx)
 		default:
 			err = errors.Join(err, inner.Rollback(ctx))

@@ -78,6 +78,9 @@ func (r *Runner) Lease(ctx context.Context, holder string) (_ *Lease, err error)
 	if err := l.succeed(ctx, holder); err != nil {
 		return nil, err
 	}
+	if err := l.reveal(ctx); err != nil {
+		return nil, err
+	}
 	r.mu.Lock()
 	r.leases[l] = struct{}{}
 	r.mu.Unlock()

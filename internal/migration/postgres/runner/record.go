@@ -239,7 +239,7 @@ func (l *Lease) BrownOut(ctx context.Context, id migration.ChangeID) error {
 	hider := l.runner.config.Hider
 	if hider == nil {
 		return segue.Errorf(segue.KindUnsupported, "change %s cannot be hidden first: the applications have no roles to hide it from", id).
-			WithHint("let Segue give every release a role of its own (roles: true), or leave the brown-out away")
+			WithHint("let Segue give every release a role of its own (roles: {group: ...}), or leave the brown-out away")
 	}
 	err := l.once(ctx, id, func(tx pgx.Tx) error {
 		state, err := readChange(ctx, tx, id)
@@ -277,20 +277,29 @@ func (l *Lease) Restore(ctx context.Context, id migration.ChangeID) error {
 	return explain("show "+string(id), err)
 }
 
+// reveal shows what an earlier holder left hidden: its brown-out ended with it.
+func (l *Lease) reveal(ctx context.Context) error {
+	changes, err := readChanges(ctx, l.conn)
+	if err != nil {
+		return err
+	}
+	session := Session{Conn: l.conn, lease: l}
+	for _, known := range changes {
+		id := known.Change.ID
+		if !known.Hidden {
+			continue
+		}
+		if err := session.Update(ctx, func(tx pgx.Tx) error { return show(ctx, tx, id) }); err != nil {
+			return explain("show "+string(id)+", which an earlier holder of the lease hid", err)
+		}
+	}
+	return nil
+}
+
 // show gives back what was hidden.
 func show(ctx context.Context, tx pgx.Tx, id migration.ChangeID) error {
-	var body []byte
-	if err := tx.QueryRow(ctx, `SELECT coalesce(restore, '[]') FROM "segue"."change" WHERE id = $1`, string(id)).Scan(&body); err != nil {
+	if err := giveBack(ctx, tx, id); err != nil {
 		return err
-	}
-	var restore []string
-	if err := decode("restore of change "+string(id), bodyFormat, body, &restore); err != nil {
-		return err
-	}
-	for _, statement := range restore {
-		if _, err := tx.Exec(ctx, statement); err != nil {
-			return err
-		}
 	}
 	_, err := tx.Exec(ctx, `UPDATE "segue"."change" SET hidden = NULL, restore = NULL WHERE id = $1`, string(id))
 	return err
