@@ -156,7 +156,9 @@ func TestWebSocketsNoteHowTheyWereClosed(t *testing.T) {
 	go func() { done <- generator.Run(ctx) }()
 	waitFor(t, func() bool { return generator.Snapshot().Kinds[load.KindWebSocket].Requests > 10 })
 	stop()
-	waitFor(t, func() bool { return generator.Snapshot().Causes[load.CauseRefused] > 0 && len(generator.Snapshot().WebSockets.Closes) >= 2 })
+	waitFor(t, func() bool {
+		return generator.Snapshot().Causes[load.CauseRefused] > 0 && len(generator.Snapshot().WebSockets.Closes) >= 2
+	})
 	cancel()
 	report := <-done
 	if report.WebSockets.Codes[1001] != 2 || report.WebSockets.Cut != 0 {
