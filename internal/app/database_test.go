@@ -280,7 +280,16 @@ func (r *shopRig) contract(t *testing.T) {
 	if refused == 0 {
 		t.Error("v3 was not refused while v1 could come back")
 	}
-	if _, err := r.db.ExecContext(t.Context(), `SELECT name FROM customers LIMIT 1`); err == nil {
+	there := func() bool {
+		_, err := r.db.ExecContext(t.Context(), `SELECT name FROM customers LIMIT 1`)
+		return err == nil
+	}
+	// What could not be had at that moment, such as a lock, stays owed, and is done later.
+	for tries := 0; there() && tries < 10; tries++ {
+		_, out := r.segue("contract")
+		t.Logf("owed after the rollout:\n%s", out)
+	}
+	if there() {
 		t.Errorf("the old column is still there:\n%s", r.must(0, "db", "status"))
 	}
 }
