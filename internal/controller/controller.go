@@ -142,6 +142,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	c.resume(ctx, pending)
 	c.makeUp(ctx, receipts)
 	c.running.Go(func() { c.reconcileLoop(ctx) })
+	c.running.Go(func() { c.revealAll(ctx) })
 	close(c.ready)
 	err = c.loop(ctx)
 	// Whoever still asks is told so before those who work are waited for: they may be the ones who ask.

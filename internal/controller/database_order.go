@@ -154,27 +154,52 @@ func (c *Controller) cancelPreparation(ctx context.Context, config Database, ser
 	if err != nil {
 		return nil, err
 	}
-	state, err := d.driver.State(ctx)
-	if err != nil {
-		return nil, err
-	}
+	return d.takeBack(ctx, release)
+}
+
+// takeBack cancels what was recorded for a release, as far as it can be. Contracts come last: one whose backfill stays done takes away what that needs, such
+// as the triggers that keep its columns in step, and so it stays owed.
+func (d *desk) takeBack(ctx context.Context, release segue.ReleaseName) ([]string, error) {
 	lease, giveBack, err := d.take(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer giveBack()
 	var notes []string
-	for _, known := range slices.Backward(state.Changes) {
-		if known.Release != release || known.Status == migration.StatusForgiven || known.Status == migration.StatusCanceled {
-			continue
+	for _, contracts := range []bool{false, true} {
+		state, err := d.driver.State(ctx)
+		if err != nil {
+			return notes, err
 		}
-		note := "taken back: " + known.Change.Title
-		if err := lease.Cancel(ctx, known.Change.ID); err != nil {
-			note = fmt.Sprintf("left as it is: %s: %v", known.Change.Title, err)
+		for _, known := range slices.Backward(state.Changes) {
+			if known.Release != release || known.Status == migration.StatusForgiven || known.Status == migration.StatusCanceled ||
+				(known.Change.Phase == migration.PhaseContract) != contracts {
+				continue
+			}
+			note := "taken back: " + known.Change.Title
+			if fill := standing(state, known.Change); fill != "" {
+				note = fmt.Sprintf("stays owed: %s: it ends what came with %s, which was not taken back", known.Change.Title, fill)
+			} else if err := lease.Cancel(ctx, known.Change.ID); err != nil {
+				note = fmt.Sprintf("left as it is: %s: %v", known.Change.Title, err)
+			}
+			notes = append(notes, note)
 		}
-		notes = append(notes, note)
 	}
 	return notes, nil
+}
+
+// standing gives the title of a backfill that a contract ends, and that was not taken back; "" for none.
+func standing(state migration.State, contract migration.Change) string {
+	if contract.Phase != migration.PhaseContract {
+		return ""
+	}
+	for _, known := range state.Changes {
+		of := func(origin migration.StatementID) bool { return slices.Contains(contract.Origin, origin) }
+		if known.Change.Phase == migration.PhaseBackfill && known.Status != migration.StatusCanceled && slices.ContainsFunc(known.Change.Origin, of) {
+			return known.Change.Title
+		}
+	}
+	return ""
 }
 
 // contractNow does what is owed outside of a rollout, as far as its gates let it.

@@ -45,8 +45,8 @@ func (c *Controller) databaseView(ctx context.Context, d usedDatabase) operator.
 		view.Error = err.Error()
 		return view
 	}
-	state, err := desk.driver.State(ctx)
-	if err != nil {
+	state, err := desk.reveal(ctx)
+	if err != nil && !hiding(state) {
 		view.Error = err.Error()
 		return view
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
@@ -19,11 +21,14 @@ type desk struct {
 	name   segue.DatabaseName
 	driver migration.Driver
 
-	mu sync.Mutex
-	// lease is held while users is above zero.
-	lease migration.Lease
-	users int
-	runs  map[migration.ChangeID]*run
+	// leasing guards lease, which is held while users is above zero: whoever has put something in has the turn. It is no mutex because taking a lease takes as
+	// long as the database's answer, and the loop, which looks at progress, must not wait for that.
+	leasing chan struct{}
+	lease   migration.Lease
+	users   int
+
+	mu   sync.Mutex
+	runs map[migration.ChangeID]*run
 	// progress is the latest of each change that runs or ran.
 	progress map[migration.ChangeID]migration.Progress
 }
@@ -57,7 +62,7 @@ func (c *Controller) desk(ctx context.Context, config Database) (*desk, error) {
 	defer c.desks.mu.Unlock()
 	d := c.desks.open[key]
 	if d == nil {
-		d = &desk{name: config.Name, driver: driver, runs: map[migration.ChangeID]*run{}, progress: map[migration.ChangeID]migration.Progress{}}
+		d = &desk{name: config.Name, driver: driver, leasing: make(chan struct{}, 1), runs: map[migration.ChangeID]*run{}, progress: map[migration.ChangeID]migration.Progress{}}
 		c.desks.open[key] = d
 	}
 	return d, nil
@@ -72,8 +77,12 @@ func (d *desks) find(key string) *desk {
 
 // take gives the lease, and what gives it back.
 func (d *desk) take(ctx context.Context) (migration.Lease, func(), error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	select {
+	case d.leasing <- struct{}{}:
+		defer func() { <-d.leasing }()
+	case <-ctx.Done():
+		return nil, nil, context.Cause(ctx)
+	}
 	if d.lease != nil && lost(d.lease) {
 		d.lease = nil
 	}
@@ -90,14 +99,62 @@ func (d *desk) take(ctx context.Context) (migration.Lease, func(), error) {
 }
 
 func (d *desk) giveBack(ctx context.Context, lease migration.Lease) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.leasing <- struct{}{}
+	defer func() { <-d.leasing }()
 	if d.users--; d.users > 0 || d.lease != lease {
 		return
 	}
 	d.lease = nil
 	// It dies with its connection at the latest.
 	_ = lease.Release(ctx)
+}
+
+// reveal shows what a brown-out left hidden whose holder is gone: whoever takes the lease does. It gives the state as it is then.
+func (d *desk) reveal(ctx context.Context) (migration.State, error) {
+	state, err := d.driver.State(ctx)
+	if err != nil || state.Holder != "" || !hiding(state) {
+		return state, err
+	}
+	_, giveBack, err := d.take(ctx)
+	if err != nil {
+		return state, err
+	}
+	defer giveBack()
+	return d.driver.State(ctx)
+}
+
+// revealAll shows, when a controller starts, what the one before it left hidden. A database that does not answer is asked again.
+func (c *Controller) revealAll(ctx context.Context) {
+	all, err := c.configured(ctx)
+	if err != nil {
+		return
+	}
+	for try := 0; len(all) > 0; try++ {
+		all = slices.DeleteFunc(all, func(config usedDatabase) bool { return c.revealed(ctx, config.Database) })
+		if len(all) > 0 && wait(ctx, min(time.Second<<min(try, 6), time.Minute)) != nil {
+			return
+		}
+	}
+}
+
+// revealed says whether nothing is hidden in a database any more, or nothing can be found out.
+func (c *Controller) revealed(ctx context.Context, config Database) bool {
+	d, err := c.desk(ctx, config)
+	var state migration.State
+	if err == nil {
+		state, err = d.reveal(ctx)
+	}
+	if err != nil {
+		c.log.DebugContext(ctx, "look whether something is hidden", "database", config.Name, "error", err)
+		kind := segue.KindOf(err)
+		return kind == segue.KindInvalid || kind == segue.KindUnsupported // asking again gives the same
+	}
+	return !hiding(state)
+}
+
+// hiding says whether a brown-out hides something, or left it hidden.
+func hiding(state migration.State) bool {
+	return slices.ContainsFunc(state.Changes, func(known migration.ChangeState) bool { return known.Hidden })
 }
 
 func lost(lease migration.Lease) bool {

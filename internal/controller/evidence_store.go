@@ -9,9 +9,12 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
@@ -23,12 +26,13 @@ type EvidenceStore interface {
 	Append(id segue.RolloutID, window judge.Evidence) error
 	// Windows gives those of a rollout, in order. KindNotFound when there are none.
 	Windows(id segue.RolloutID) iter.Seq2[judge.Evidence, error]
-	// Done lets go of what a rollout that has ended needs.
+	// Done lets go of what a rollout that has ended needs, and of evidence that is too old.
 	Done(id segue.RolloutID) error
 }
 
 // FileEvidence keeps the windows of each rollout in a 0600 file of a folder: lines of JSON, compressed. What was being written when the machine
-// died is cut off and no fault.
+// died is cut off and no fault. Evidence of the latest keptRollouts, and all that is younger than keptFor, is there to be judged again; older evidence goes
+// when a rollout ends.
 type FileEvidence struct {
 	Folder string
 
@@ -53,6 +57,49 @@ func (f *FileEvidence) create(id segue.RolloutID) (*os.File, error) {
 			return file, err
 		}
 	}
+}
+
+const (
+	keptRollouts = 50
+	keptFor      = 30 * 24 * time.Hour
+)
+
+// forget removes what is both of no late rollout and old. The lock is held.
+func (f *FileEvidence) forget(now time.Time) error {
+	entries, err := os.ReadDir(f.Folder)
+	if err != nil {
+		return fmt.Errorf("list evidence: %w", err)
+	}
+	parts := map[segue.RolloutID][]string{}
+	latest := map[segue.RolloutID]time.Time{}
+	for _, entry := range entries {
+		var id segue.RolloutID
+		var part int
+		if _, err := fmt.Sscanf(entry.Name(), "%d-%d.jsonl.gz", &id, &part); err != nil || filepath.Base(f.path(id, part)) != entry.Name() {
+			continue // not ours
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return fmt.Errorf("list evidence: %w", err)
+		}
+		parts[id] = append(parts[id], entry.Name())
+		if info.ModTime().After(latest[id]) {
+			latest[id] = info.ModTime()
+		}
+	}
+	ids := slices.Sorted(maps.Keys(parts))
+	var failed []error
+	for _, id := range ids[:max(0, len(ids)-keptRollouts)] {
+		if f.open[id] != nil || now.Sub(latest[id]) <= keptFor {
+			continue
+		}
+		for _, name := range parts[id] {
+			if err := os.Remove(filepath.Join(f.Folder, name)); err != nil {
+				failed = append(failed, fmt.Errorf("remove old evidence: %w", err))
+			}
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // Append implements EvidenceStore.
@@ -96,7 +143,7 @@ func (f *FileEvidence) Done(id segue.RolloutID) error {
 		return nil
 	}
 	delete(f.open, id)
-	return errors.Join(one.zip.Close(), one.file.Close())
+	return errors.Join(one.zip.Close(), one.file.Close(), f.forget(time.Now()))
 }
 
 // Close ends every file.

@@ -31,6 +31,9 @@ type world struct {
 	balancer *balancertest.Fake
 	journal  *memory.Journal
 	configs  *controller.MemoryConfigs
+	// databases are what the service uses, all of them on database.
+	databases []controller.Database
+	database  migration.Driver
 
 	*controller.Controller
 	stop func()
@@ -61,7 +64,7 @@ func (w *world) start() {
 			return []judge.Judge{limits.New(settings.Limits)}
 		},
 		Configure: func(*spec.Project, spec.Service, segue.ReleaseName) (controller.Config, error) {
-			return controller.Config{Workload: "fake", WorkloadBlock: json.RawMessage(`"x"`), Balancer: "fake", BalancerBlock: json.RawMessage(`{}`)}, nil
+			return controller.Config{Workload: "fake", WorkloadBlock: json.RawMessage(`"x"`), Balancer: "fake", BalancerBlock: json.RawMessage(`{}`), Databases: w.databases}, nil
 		},
 		Logger: slog.New(slog.NewTextHandler(w.t.Output(), &slog.HandlerOptions{Level: level})),
 	})
@@ -152,7 +155,10 @@ func releasesOf(fleet segue.Fleet) string {
 	return text
 }
 
-// Database has none to offer.
+// Database offers the one that the world has.
 func (w *world) Database(context.Context, string, json.RawMessage) (migration.Driver, error) {
+	if w.database != nil {
+		return w.database, nil
+	}
 	return nil, segue.Errorf(segue.KindUnsupported, "no database here")
 }
