@@ -182,6 +182,10 @@ func (r *record) changed(s Scenario, id migration.ChangeID) {
 	}
 	r.gone = append(r.gone, id)
 	r.refresh()
+	// The time for going back may end while a later rollout takes its time.
+	if service := r.ledger.Services["web"]; service != nil && r.previous != "" && !time.Now().Before(service.PreviousUntil) {
+		r.facts = append(r.facts, laws.Fact{Kind: laws.Closed, Release: r.previous})
+	}
 	stable := r.wayBack(id)
 	if stable != "" {
 		r.facts = append(r.facts, laws.Fact{Kind: laws.Open, Release: stable})

@@ -123,7 +123,10 @@ func (t *part) title(on *table) string {
 }
 
 func clauseTitle(table string, clause sqltext.Clause) string {
+	constraint := find(`(?i)^\s*alter\s+constraint\s+(`+plainName+`)`, clause.SQL)
 	switch {
+	case clause.Kind == sqltext.ClauseOther && constraint != "":
+		return "alter constraint " + constraint + " on " + table
 	case clause.Column != "":
 		return string(clause.Kind) + " " + table + "." + clause.Column
 	case clause.Name != "":

@@ -98,7 +98,7 @@ func plainColumn(element string, on *table) string {
 
 // indexTail is what stands after the table in CREATE INDEX.
 func indexTail(shape sqltext.Shape) string {
-	name := `(?:"(?:[^"]|"")*"|[\w$]+)`
+	const name = plainName
 	if tail := find(`(?is)^\s*create\s+(?:unique\s+)?index\s+(?:concurrently\s+)?(?:if\s+not\s+exists\s+)?(?:`+name+`\s+)?on\s+(?:only\s+)?`+
 		name+`(?:\s*\.\s*`+name+`)?\s*((?:using\b|\().*)$`, shape.SQL); tail != "" {
 		return strings.TrimSpace(tail)

@@ -111,7 +111,7 @@ func (t *part) other() {
 	case starts("drop ", "alter default privileges revoke", "reassign owned"):
 		t.contract("", title, []migration.Object{{Kind: migration.ObjectOther, Name: strings.TrimPrefix(title, "drop ")}}, action(t.statement.SQL, "")).Facts = t.facts
 	case starts("refresh materialized view"):
-		t.asWritten(title, "REFRESH MATERIALIZED VIEW CONCURRENTLY, with a unique index on the view, lets readers go on")
+		t.refresh(title)
 	case starts("create rule", "create or replace rule"):
 		t.asWritten(title, "", "it changes what statements of "+t.older()+" do")
 	case starts("create database", "alter system", "create tablespace", "create subscription", "alter subscription"):
@@ -122,6 +122,28 @@ func (t *part) other() {
 	default:
 		t.asWritten(title, "", unseen)
 	}
+}
+
+// refresh lets readers of a view go on, where the server can: that takes a unique index, which the view may have only when the change runs.
+func (t *part) refresh(title string) {
+	const begin = `(?is)^\s*refresh\s+materialized\s+view\s+`
+	view := find(begin+`(`+plainName+`(?:\s*\.\s*`+plainName+`)?)\s*(?:with\s+data\s*)?;?\s*$`, t.statement.SQL)
+	switch {
+	case matches(begin+`concurrently\b`, t.statement.SQL):
+		t.asWritten(title, "")
+		return
+	case view == "":
+		t.asWritten(title, "", "readers of the view wait while it is written anew; WITH NO DATA, nobody can read it after that")
+		return
+	}
+	usable := "EXISTS (SELECT FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid WHERE c.oid = to_regclass(" + literal(view) + ") AND c.relispopulated AND " +
+		"i.indisunique AND i.indimmediate AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL)"
+	t.add("", migration.Change{
+		Phase: migration.PhaseExpand, Title: title, Why: "concurrently, where a unique index of the view allows it: readers of the view go on", Facts: t.facts,
+		Caveats: []string{"without a unique index on columns of the view, its readers wait while it is written anew"},
+		Actions: []migration.Action{action(together("IF "+usable+" THEN REFRESH MATERIALIZED VIEW CONCURRENTLY "+view, "ELSE REFRESH MATERIALIZED VIEW "+view,
+			"END IF"), "")},
+	})
 }
 
 // createTable plans a new table. Nobody knows it yet, so everything about it is free but its foreign keys.

@@ -18,7 +18,7 @@ func (t *part) createPartition(made *table) {
 		return
 	}
 	title += " of " + t.world.short(parent)
-	name := `(?:"(?:[^"]|"")*"|[\w$]+)`
+	const name = plainName
 	bounds := find(`(?is)\bpartition\s+of\s+`+name+`(?:\s*\.\s*`+name+`)?\s+(for\s+values\s.*|default)\s*$`, t.statement.SQL)
 	held := t.held(t.facts)
 	if bounds == "" || len(t.shape.Clauses) > 0 || made.Partitioned || matches(`(?is)\)\s*(with|tablespace|using)\b`, bounds) || len(held) > 0 {

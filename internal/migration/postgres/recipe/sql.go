@@ -26,6 +26,9 @@ func quoteAll(names []string) string {
 	return strings.Join(quoted, ", ")
 }
 
+// plainName is the pattern of a name as it is written.
+const plainName = `(?:"(?:[^"]|"")*"|[\w$]+)`
+
 // literal writes a string.
 func literal(text string) string {
 	return sqltext.Literal(text)
