@@ -14,6 +14,10 @@ import (
 // startWithin bounds the wait for a controller or proxy that was started in the background.
 const startWithin = 20 * time.Second
 
+// holdWithin is how long a controller that was started in the background waits for one to be gone that was killed: should another one be on its way up
+// instead, its answer comes in that time.
+const holdWithin = 2 * time.Second
+
 // Connect gives a client of the state directory's controller, and starts one in the background when none runs.
 func Connect(ctx context.Context, state State) (*api.Client, error) {
 	client := api.NewUnixClient(state.Socket())

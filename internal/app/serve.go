@@ -36,7 +36,11 @@ func Serve(ctx context.Context, options ServeOptions) error {
 	if options.Listen != "" && options.Token == "" {
 		return segue.Errorf(segue.KindInvalid, "serve --listen needs a token").WithHint("set SEGUE_TOKEN to a long random string")
 	}
-	release, err := options.State.hold()
+	var patience time.Duration
+	if options.Background {
+		patience = holdWithin
+	}
+	release, err := options.State.hold(patience)
 	if err != nil {
 		return err
 	}

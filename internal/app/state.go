@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -41,13 +42,20 @@ func OpenState(path string) (State, error) {
 	return State(absolute), nil
 }
 
-// hold takes the controller's lock. It is the kernel's: it dies with its holder, however that dies.
-func (s State) hold() (release func(), err error) {
+// hold takes the controller's lock. It is the kernel's: it dies with its holder, however that dies; one that was killed can take a moment to be gone, for which
+// there is a patience.
+func (s State) hold(patience time.Duration) (release func(), err error) {
 	file, err := os.OpenFile(s.lock(), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	began := time.Now()
+	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	for errors.Is(err, unix.EWOULDBLOCK) && time.Since(began) < patience {
+		time.Sleep(20 * time.Millisecond)
+		err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	}
+	if err != nil {
 		holder, _ := os.ReadFile(s.lock())
 		_ = file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {

@@ -16,6 +16,7 @@ import (
 
 // intent is what a deploy means for one service: everything looked at, nothing changed.
 type intent struct {
+	wanted    wanted
 	settings  segue.Service
 	config    segue.Digest
 	candidate segue.Release
@@ -60,21 +61,14 @@ func (c *Controller) Deploy(ctx context.Context, req operator.DeployRequest) (op
 	reply := operator.DeployReply{Rollouts: []operator.Rollout{}}
 	var opened []segue.RolloutID
 	for _, in := range intents {
-		if joined, note, err := c.joinRunning(ctx, req, in); err != nil {
-			return reply, err
-		} else if joined {
-			reply.Notes = append(reply.Notes, note)
-			continue
-		}
-		if in.plan.Empty() && in.view.Open == nil {
-			reply.Notes = append(reply.Notes, in.plan.Notes...)
-			continue
-		}
-		id, err := c.open(ctx, req, in)
+		id, notes, err := c.begin(ctx, req, in)
 		if err != nil {
 			return reply, err
 		}
-		opened = append(opened, id)
+		reply.Notes = append(reply.Notes, notes...)
+		if id != 0 {
+			opened = append(opened, id)
+		}
 	}
 	for _, id := range opened {
 		r, err := c.Rollout(ctx, id)
@@ -84,6 +78,26 @@ func (c *Controller) Deploy(ctx context.Context, req operator.DeployRequest) (op
 		reply.Rollouts = append(reply.Rollouts, r)
 	}
 	return reply, nil
+}
+
+// begin opens what is intended for one service, or says why there is nothing to open. What changes in the fleet while a plan for it is made, such as a step
+// of a rollout that is to be replaced, lets the plan be made again; whoever asked for a certain plan gets that or none.
+func (c *Controller) begin(ctx context.Context, req operator.DeployRequest, in intent) (segue.RolloutID, []string, error) {
+	for try := 1; ; try++ {
+		if joined, note, err := c.joinRunning(ctx, req, in); err != nil || joined {
+			return 0, []string{note}, err
+		}
+		if in.plan.Empty() && in.view.Open == nil {
+			return 0, in.plan.Notes, nil
+		}
+		id, err := c.open(ctx, req, in)
+		if !errors.Is(err, errChanged) || req.Plan > 0 || try == mostPlans {
+			return id, nil, err
+		}
+		if in, err = c.intendOne(ctx, req, in.wanted, true); err != nil {
+			return 0, nil, err
+		}
+	}
 }
 
 // intend turns a request into intents. With prepare, balancers are configured and artifacts staged, so that nothing can be missing later.
@@ -107,7 +121,7 @@ func (c *Controller) intend(ctx context.Context, req operator.DeployRequest, pre
 }
 
 func (c *Controller) intendOne(ctx context.Context, req operator.DeployRequest, want wanted, prepare bool) (intent, error) {
-	in := intent{settings: want.settings, candidate: want.release}
+	in := intent{wanted: want, settings: want.settings, candidate: want.release}
 	var err error
 	if in.config, err = c.options.Configs.Put(want.config); err != nil {
 		return in, err
@@ -284,6 +298,9 @@ func membership(before, after []segue.Server, service segue.ServiceName) []segue
 	}
 	return events
 }
+
+// mostPlans is how often a fleet that keeps changing is planned for.
+const mostPlans = 10
 
 var errChanged = errors.New("the fleet changed while it was planned for")
 
