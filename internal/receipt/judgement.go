@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"charm.land/lipgloss/v2"
+
 	"github.com/segue-deploy/segue"
 )
 
@@ -12,15 +14,9 @@ func (t *text) judgements() {
 	var rows []string
 	for _, v := range t.r.Verdicts {
 		rows = append(rows, t.ruling(v.Ruling)+t.paint(faint, printable(verdictWhen(t.r, v))))
-		shown := first(v.Findings, 6)
+		shown := first(v.Findings, 8)
 		for _, f := range shown {
-			rows = append(rows, "  "+t.ruling(f.Ruling)+clip(printable(findingText(f)), t.o.Width-labelWidth-18))
-			if f.Text != "" && f.Ruling != segue.RulingPass {
-				rows = append(rows, pad("", 16)+t.paint(faint, clip(printable(f.Text), t.o.Width-labelWidth-18)))
-			}
-			if f.Sample != "" && f.Ruling != segue.RulingPass {
-				rows = append(rows, pad("", 16)+clip(printable(f.Sample), t.o.Width-labelWidth-18))
-			}
+			rows = append(rows, t.finding(f)...)
 		}
 		rows = append(rows, t.more(len(v.Findings)-len(shown), "further finding")...)
 	}
@@ -30,6 +26,33 @@ func (t *text) judgements() {
 		orders = append(orders, t.fit(orderText(o)))
 	}
 	t.section("Orders", orders)
+}
+
+// finding writes one in words, with the figures that it was ruled on where it was ruled against the candidate, and what it stands for.
+func (t *text) finding(f segue.Finding) []string {
+	indent := pad("", 16)
+	var rows []string
+	words := f.Judge + ": " + f.Text
+	if f.Text == "" {
+		words = findingText(f)
+	}
+	for i, row := range strings.Split(lipgloss.Wrap(printable(words), t.o.Width-labelWidth-18, " "), "\n") {
+		lead := indent
+		if i == 0 {
+			lead = "  " + t.ruling(f.Ruling)
+		}
+		rows = append(rows, lead+row)
+	}
+	against := f.Ruling == segue.RulingFail || f.Ruling == segue.RulingHold || f.Ruling == segue.RulingReport
+	if f.Text != "" && against {
+		for _, row := range strings.Split(lipgloss.Wrap(printable(findingFigures(f)), t.o.Width-labelWidth-18, " "), "\n") {
+			rows = append(rows, indent+t.paint(faint, row))
+		}
+	}
+	if f.Sample != "" && against {
+		rows = append(rows, indent+clip("“"+printable(f.Sample)+"”", t.o.Width-labelWidth-18))
+	}
+	return rows
 }
 
 func (t *text) ruling(ruling segue.Ruling) string {
@@ -71,7 +94,7 @@ func verdictWhen(r Receipt, v Verdict) string {
 	return text
 }
 
-// findingText writes a finding with its figures: "errors v2: 2.1 %, baseline 0.04 %, limit 1 %, 1,240 samples against 3,720".
+// findingText writes a finding that has no words of its own: "errors v2: 2.1 %, baseline 0.04 %, limit 1 %, 1,240 samples against 3,720".
 func findingText(f segue.Finding) string {
 	about := []string{f.Judge}
 	if f.Server != "" {
@@ -80,25 +103,32 @@ func findingText(f segue.Finding) string {
 	if f.Release != "" {
 		about = append(about, string(f.Release))
 	}
+	return strings.Join(about, " ") + ": " + findingFigures(f)
+}
+
+// findingFigures writes what a finding was ruled on: "2.1 %, baseline 0.04 %, limit 1 %, 1,240 samples against 3,720, evidence 812 of 66".
+func findingFigures(f segue.Finding) string {
 	parts := []string{}
 	if f.Unit != "" {
 		parts = []string{figure(f.Value, f.Unit), "baseline " + figure(f.Baseline, f.Unit), "limit " + figure(f.Limit, f.Unit)}
 	}
-	samples := plural(f.Samples, "sample")
-	if f.BaselineSamples > 0 {
-		samples += " against " + count(f.BaselineSamples)
+	if f.Samples > 0 || len(parts) == 0 {
+		samples := plural(f.Samples, "sample")
+		if f.BaselineSamples > 0 {
+			samples += " against " + count(f.BaselineSamples)
+		}
+		if f.Needed > 0 {
+			samples += ", " + count(f.Needed) + " needed"
+		}
+		parts = append(parts, samples)
 	}
-	if f.Needed > 0 {
-		samples += ", " + count(f.Needed) + " needed"
-	}
-	parts = append(parts, samples)
 	if f.Threshold > 0 {
 		parts = append(parts, fmt.Sprintf("evidence %.3g of %.3g", f.Evidence, f.Threshold))
 	}
 	if f.ErrorRate > 0 {
 		parts = append(parts, fmt.Sprintf("error rate %.3g", f.ErrorRate))
 	}
-	return strings.Join(about, " ") + ": " + strings.Join(parts, ", ")
+	return strings.Join(parts, ", ")
 }
 
 // figure writes a number in its unit.

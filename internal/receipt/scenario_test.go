@@ -232,7 +232,7 @@ func (s *scenario) input(phase segue.Phase, sentence string) Input {
 }
 
 func verdict(at time.Time, ruling segue.Ruling, value float64) *segue.Verdict {
-	return &segue.Verdict{Ruling: ruling, At: at, Final: true, Findings: []segue.Finding{
+	given := &segue.Verdict{Ruling: ruling, At: at, Final: true, Findings: []segue.Finding{
 		{
 			Judge: "latency", Ruling: segue.RulingPass, Release: "v2", Value: 11, Baseline: 10.2, Limit: 15.3, Unit: "ms", Samples: 1240,
 			BaselineSamples: 3720, Needed: 200, Text: "p99 of v2 beside v1",
@@ -242,6 +242,13 @@ func verdict(at time.Time, ruling segue.Ruling, value float64) *segue.Verdict {
 			BaselineSamples: 3720, Needed: 200, ErrorRate: 0.01, Text: "share of failed answers of v2 beside v1",
 		},
 	}}
+	if ruling == segue.RulingFail {
+		given.Findings = append(given.Findings, segue.Finding{
+			Judge: "logs", Ruling: ruling, Server: "web-1", Release: "v2", Value: 4, Limit: 1, Unit: "per minute", Samples: 12, Evidence: 812.4, Threshold: 66,
+			ErrorRate: 0.01, Text: "new error: 12 times on web-1, never on v1", Sample: `ERROR checkout: "charge declined" order=4711 user=<script>`,
+		})
+	}
+	return given
 }
 
 // clean is a rollout in which all goes well.

@@ -45,7 +45,7 @@ func Text(r Receipt, o TextOptions) string {
 	t.notes()
 	out := t.b.String()
 	if o.ASCII {
-		out = strings.NewReplacer("→", "->", "·", "-", "×", "x", "…", "...", "≤", "<=", "–", "-").Replace(out)
+		out = strings.NewReplacer("→", "->", "·", "-", "×", "x", "…", "...", "“", "\"", "”", "\"", "≤", "<=", "–", "-").Replace(out)
 	}
 	return out
 }

@@ -88,6 +88,8 @@ type verdictRow struct {
 
 type findingRow struct {
 	Ruling, Tone, Judge, Subject, Value, Baseline, Limit, Samples, Text string
+	// Evidence is what speaks against it, beside what decides; Sample a line or values that it stands for.
+	Evidence, Sample string
 }
 
 type orderRow struct{ At, Verb, By, Why, What string }

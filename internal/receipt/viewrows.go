@@ -135,6 +135,12 @@ func verdictRows(r Receipt) []verdictRow {
 			if f.Needed > 0 {
 				finding.Samples += " (needs " + count(f.Needed) + ")"
 			}
+			if f.Threshold > 0 {
+				finding.Evidence = fmt.Sprintf("evidence %.3g of %.3g, at an error rate of %.3g", f.Evidence, f.Threshold, f.ErrorRate)
+			}
+			if f.Ruling != segue.RulingPass {
+				finding.Sample = f.Sample
+			}
 			row.Findings = append(row.Findings, finding)
 		}
 		rows = append(rows, row)
