@@ -13,6 +13,7 @@ import (
 // TestE2ERollThereAndBackLosesNothing is the main job: ten servers under more than 1,000 requests/s of mixed traffic go v1 to v2 to v1.
 func TestE2ERollThereAndBackLosesNothing(t *testing.T) {
 	r := newRig(t, 10, "v1", "v2")
+	r.must(0, "plan", "v1") // before anything has ever been deployed
 	r.must(0, "deploy", "v1", "--yes")
 	stop := r.traffic(r.mixed(900, 120))
 	for _, release := range []string{"v2", "v1"} {

@@ -181,10 +181,12 @@ func (c *Controller) planForward(ctx context.Context, req operator.DeployRequest
 	return err
 }
 
-// fleetFor observes the fleet. A plan that is only shown must not need a balancer that has not been started yet.
+// fleetFor observes the fleet. A plan that is only shown must not need a balancer that has not been started yet, or that has not heard
+// of the service yet.
 func (c *Controller) fleetFor(ctx context.Context, in intent, prepare bool) (segue.Fleet, error) {
 	fleet, err := c.observeFleet(ctx, in.service, in.settings, in.view.Fleet)
-	if err == nil || prepare || in.view.Stable.Name != "" || segue.KindOf(err) != segue.KindUnavailable {
+	kind := segue.KindOf(err)
+	if err == nil || prepare || in.view.Stable.Name != "" || kind != segue.KindUnavailable && kind != segue.KindNotFound {
 		return fleet, err
 	}
 	unbalanced := *in.service
