@@ -196,7 +196,7 @@ func (r *rig) traffic(config load.Config) (stop func() *load.Report) {
 // until polls the controller until the open rollout is as wanted.
 func (r *rig) until(client *api.Client, what string, is func(operator.Rollout) bool) operator.Rollout {
 	r.t.Helper()
-	ctx, cancel := context.WithTimeout(r.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(r.t.Context(), 5*time.Minute)
 	defer cancel()
 	index := int64(0)
 	for {

@@ -63,11 +63,9 @@ func (r *Runner) Lease(ctx context.Context, holder string) (_ *Lease, err error)
 	if err := setUp(ctx, conn, "segue lease"); err != nil {
 		return nil, err
 	}
-	var have bool
-	if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, lockObject).Scan(&have); err != nil {
+	if have, err := seize(ctx, conn); err != nil {
 		return nil, err
-	}
-	if !have {
+	} else if !have {
 		return nil, held(ctx, conn)
 	}
 	if err := makeSchema(ctx, conn); err != nil {
@@ -86,6 +84,26 @@ func (r *Runner) Lease(ctx context.Context, holder string) (_ *Lease, err error)
 	r.mu.Unlock()
 	l.watching.Go(l.watch)
 	return l, nil
+}
+
+// seizeWithin is how long a lease is tried to be had: the server takes a moment to notice that the session of one who is gone has ended.
+const seizeWithin = 2 * time.Second
+
+// seize takes the lock, or says that somebody has it.
+func seize(ctx context.Context, conn *pgx.Conn) (have bool, err error) {
+	for began := time.Now(); ; {
+		err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1, $2)", lockClass, lockObject).Scan(&have)
+		if have || err != nil || time.Since(began) > seizeWithin {
+			return have, err
+		}
+		timer := time.NewTimer(50 * time.Millisecond)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return false, context.Cause(ctx)
+		}
+	}
 }
 
 // held says who has the lease.
