@@ -16,6 +16,8 @@ type (
 	ServicePlan = operator.ServicePlan
 	// Forecast is operator.Forecast.
 	Forecast = operator.Forecast
+	// Prospect is operator.Prospect.
+	Prospect = operator.Prospect
 	// DeployReply is operator.DeployReply.
 	DeployReply = operator.DeployReply
 	// Rollout is operator.Rollout.

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -154,6 +155,7 @@ func planLines(paint palette, plan api.ServicePlan, cells int) []string {
 		lines = append(lines, "")
 		section("takes", []string{forecastLine(plan.Forecast)})
 		section("load", []string{loadLine(plan)})
+		section("finds", findsLines(plan))
 	}
 	back, notes := make([]string, 0, len(plan.Plan.WayBack)), make([]string, 0, len(plan.Plan.Notes))
 	for _, way := range plan.Plan.WayBack {
@@ -176,6 +178,26 @@ func forecastLine(f api.Forecast) string {
 		return "at least " + span(f.AtLeast)
 	}
 	return fmt.Sprintf("at least %s; %s if every deadline is used up", span(f.AtLeast), span(f.AtMost))
+}
+
+// findsLines say what the judges would find, and what the bakes are too short for.
+func findsLines(plan api.ServicePlan) []string {
+	var bake time.Duration
+	for _, step := range plan.Plan.Steps {
+		bake += step.For
+	}
+	var lines []string
+	for _, p := range plan.Forecast.Finds {
+		switch {
+		case p.Within == 0:
+			lines = append(lines, printable(p.What)+": not at this traffic")
+		case p.Within > bake:
+			lines = append(lines, fmt.Sprintf("%s: in about %s, longer than this rollout looks", printable(p.What), span(p.Within)))
+		default:
+			lines = append(lines, fmt.Sprintf("%s: in about %s", printable(p.What), span(p.Within)))
+		}
+	}
+	return lines
 }
 
 func loadLine(plan api.ServicePlan) string {

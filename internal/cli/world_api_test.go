@@ -94,7 +94,11 @@ func (w *world) Plan(_ context.Context, req api.DeployRequest) (api.PlanReply, e
 	for _, one := range all {
 		reply.Plans = append(reply.Plans, api.ServicePlan{
 			Plan: one.plan, Lines: strategy.Describe(one.plan),
-			Forecast: api.Forecast{AtLeast: 10 * time.Second, AtMost: 130 * time.Second, PeakLoad: 4.0 / 3},
+			Forecast: api.Forecast{AtLeast: 10 * time.Second, AtMost: 130 * time.Second, PeakLoad: 4.0 / 3, Finds: []api.Prospect{
+				{What: "answers that take twice as long", Within: 8 * time.Second},
+				{What: "three times as many failed answers", Within: 4 * time.Minute},
+				{What: "a new error line, once a minute"},
+			}},
 		})
 	}
 	return reply, err

@@ -44,7 +44,7 @@ func (c *Controller) Plan(ctx context.Context, req operator.DeployRequest) (oper
 			return reply, err
 		}
 		reply.Plans = append(reply.Plans, operator.ServicePlan{
-			Plan: in.plan, Lines: strategy.Describe(in.plan), Forecast: c.forecast(in), Databases: checks,
+			Plan: in.plan, Lines: strategy.Describe(in.plan), Forecast: c.forecast(ctx, in), Databases: checks,
 		})
 	}
 	return reply, nil

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -8,8 +9,8 @@ import (
 )
 
 // forecast says what a plan will take: at least its bakes, at most its deadlines, and how much more the others carry while servers are out.
-func (c *Controller) forecast(in intent) operator.Forecast {
-	forecast := operator.Forecast{PeakLoad: peakLoad(in.plan, in.fleet)}
+func (c *Controller) forecast(ctx context.Context, in intent) operator.Forecast {
+	forecast := operator.Forecast{PeakLoad: peakLoad(in.plan, in.fleet), Finds: c.prospects(ctx, in)}
 	ends := make([]time.Duration, len(in.plan.Steps)+1)
 	for _, step := range in.plan.Steps {
 		forecast.AtLeast += step.For

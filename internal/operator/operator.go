@@ -67,6 +67,14 @@ type Forecast struct {
 	AtMost  time.Duration `json:"at_most_ns"`
 	// PeakLoad is the load on the busiest server while one is out, against its load now.
 	PeakLoad float64 `json:"peak_load"`
+	// Finds are faults that the judges would find at the present traffic; empty where none was seen.
+	Finds []Prospect `json:"finds,omitempty"`
+}
+
+// Prospect is a fault, and the time in which half of such faults are found; 0 where it is not to be found at this traffic.
+type Prospect struct {
+	What   string        `json:"what"`
+	Within time.Duration `json:"within_ns"`
 }
 
 // DeployReply says which rollouts were opened; services without one had nothing to do, and say so in Notes.

@@ -58,7 +58,7 @@ type balancerBlock struct {
 type strategyBlock struct {
 	Kind           strategyKind   `json:"kind,omitempty" jsonschema:"the strategy; default rolling"`
 	Batches        []batch        `json:"batches,omitempty" jsonschema:"cumulative targets, per partition; the last one is always followed by all; default [1, 100%]"`
-	Bake           *time.Duration `json:"bake,omitempty" jsonschema:"how long the mixed fleet is observed after the first batch; default 30s"`
+	Bake           *time.Duration `json:"bake,omitempty" jsonschema:"how long the mixed fleet is observed after the first batch; default 5m"`
 	BakeEach       bool           `json:"bake_each,omitempty" jsonschema:"observe that long after every batch"`
 	Surge          bool           `json:"surge,omitempty" jsonschema:"start the new instance beside the old one before that is drained"`
 	MaxUnavailable count          `json:"max_unavailable,omitzero" jsonschema:"servers out of rotation at one time, as a number or a percentage; default 1"`

@@ -11,7 +11,7 @@ import (
 
 // Defaults of what a service does not say.
 const (
-	defaultBake           = 30 * time.Second
+	defaultBake           = 5 * time.Minute
 	defaultDrain          = 60 * time.Second
 	defaultReady          = 30 * time.Second
 	defaultGrace          = 30 * time.Second
