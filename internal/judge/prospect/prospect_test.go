@@ -27,7 +27,9 @@ func past(servers int, perSecond, failing float64) []judge.Evidence {
 	return []judge.Evidence{window}
 }
 
-func all() segue.Judging { return segue.Judging{Budget: 0.05, Logs: true, Metrics: true, Warm: time.Minute} }
+func all() segue.Judging {
+	return segue.Judging{Budget: 0.05, Logs: true, Metrics: true, Warm: time.Minute}
+}
 
 func TestMoreTrafficAndMoreServersFindSooner(t *testing.T) {
 	t.Parallel()
