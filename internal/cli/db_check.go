@@ -177,7 +177,6 @@ func matrixLines(paint palette, cells []operator.Cell) []string {
 	column := map[string]int{"now": 1, "expanded": 2, "contracted": 3}
 	rows := map[segue.ReleaseName][]string{}
 	var order []segue.ReleaseName
-	var misfits []string
 	for _, cell := range cells {
 		row, ok := rows[cell.Release]
 		if !ok {
@@ -186,10 +185,6 @@ func matrixLines(paint palette, cells []operator.Cell) []string {
 		}
 		row[column[cell.Stage]] = cellText(paint, cell)
 		rows[cell.Release] = row
-		for _, m := range cell.Misfits {
-			misfits = append(misfits, fmt.Sprintf("    %s, %s: %s", orUnnamed(cell.Release), cell.Stage, printable(m.Message)),
-				paint.faint("      "+shorten(strings.Join(strings.Fields(printable(m.SQL)), " "), 100)))
-		}
 	}
 	for _, release := range order {
 		t.row(rows[release]...)
@@ -198,11 +193,36 @@ func matrixLines(paint palette, cells []operator.Cell) []string {
 	for _, line := range t.lines(paint) {
 		lines = append(lines, "    "+line)
 	}
-	const most = 20
-	if len(misfits) > most {
-		misfits = append(misfits[:most], fmt.Sprintf("    and %d more (--json lists all)", (len(misfits)-most)/2))
+	return append(lines, misfitLines(paint, cells)...)
+}
+
+// misfitLines lists what does not work, each once, with the stages that it does not work with: what does not work now says nothing of the release.
+func misfitLines(paint palette, cells []operator.Cell) []string {
+	type misfit struct {
+		release      segue.ReleaseName
+		sql, message string
 	}
-	return append(lines, misfits...)
+	stages := map[misfit][]string{}
+	var order []misfit
+	for _, cell := range cells {
+		for _, m := range cell.Misfits {
+			key := misfit{cell.Release, m.SQL, m.Message}
+			if stages[key] == nil {
+				order = append(order, key)
+			}
+			stages[key] = append(stages[key], cell.Stage)
+		}
+	}
+	const most = 10
+	var lines []string
+	for _, m := range order[:min(most, len(order))] {
+		lines = append(lines, fmt.Sprintf("    %s, %s: %s", orUnnamed(m.release), strings.Join(stages[m], " and "), printable(m.message)),
+			paint.faint("      "+shorten(strings.Join(strings.Fields(printable(m.sql)), " "), 100)))
+	}
+	if len(order) > most {
+		lines = append(lines, fmt.Sprintf("    and %d more (--json lists all)", len(order)-most))
+	}
+	return lines
 }
 
 func orUnnamed(release segue.ReleaseName) string {
