@@ -137,6 +137,32 @@ func TestSilenceIsNoEvidence(t *testing.T) {
 	w.says(modest.asks(modest.keeper(Config{}), request), checkStatistics, migration.AnswerUnknown, `is hidden from role modest: GRANT pg_read_all_stats TO "modest"`)
 }
 
+// TestShownIsNoGap: what a role was not shown before, and is now, was not lost.
+func TestShownIsNoGap(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.counting()
+	w.exec("CREATE ROLE modest LOGIN", "SELECT id FROM plain")
+	conn := w.connect(strings.Replace(w.url, "postgres@", "modest@", 1))
+	read := func(past Snapshot) Statistics {
+		t.Helper()
+		statistics, err := ReadStatistics(t.Context(), conn, past, nil, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return statistics
+	}
+	before := read(Snapshot{})
+	if before.Snapshot.Hidden == 0 || !strings.Contains(before.Missing, "hidden from role modest") {
+		t.Errorf("%d hidden: %s", before.Snapshot.Hidden, before.Missing)
+	}
+	w.exec("GRANT pg_read_all_stats TO modest")
+	after := read(before.Snapshot)
+	if after.Missing != "" || !after.Snapshot.Evicted.IsZero() || !after.Snapshot.Since.Equal(before.Snapshot.Since) {
+		t.Errorf("missing %q, evicted %s, since %s and %s before", after.Missing, after.Snapshot.Evicted, after.Snapshot.Since, before.Snapshot.Since)
+	}
+}
+
 func TestGateBySlots(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "wal_level=logical")

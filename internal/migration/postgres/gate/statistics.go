@@ -28,6 +28,8 @@ type Snapshot struct {
 	Reset   time.Time `json:"reset,omitzero"`
 	Started time.Time `json:"started"`
 	Dropped int64     `json:"dropped"`
+	// Hidden counts statements whose text was kept from us.
+	Hidden int `json:"hidden,omitempty"`
 	// Counts by role, statement and level.
 	Counts map[string]Count `json:"counts"`
 }
@@ -84,11 +86,14 @@ func ReadStatistics(ctx context.Context, conn querier, past Snapshot, releases [
 	}
 	hidden := 0
 	for _, row := range rows {
+		if row.hidden() {
+			// Nor does the server tell which one it is: all those of a role have one key.
+			hidden++
+			continue
+		}
 		s.Snapshot.Counts[row.Key] = row.count(past, s.Snapshot.gapless(past), now)
 		switch {
 		case row.Role == nil:
-		case row.SQL == nil || *row.SQL == "<insufficient privilege>":
-			hidden++
 		case own(*row.SQL), *row.Role == self && looksUp(*row.SQL, tables):
 		default:
 			query := migration.Query{SQL: *row.SQL, Calls: row.Calls, Seen: s.Snapshot.Counts[row.Key].Seen, Source: "statistics", Role: *row.Role}
@@ -100,8 +105,8 @@ func ReadStatistics(ctx context.Context, conn querier, past Snapshot, releases [
 			s.Queries, s.from = append(s.Queries, query), append(s.from, s.Snapshot.Counts[row.Key].From)
 		}
 	}
-	if hidden > 0 {
-		s.Missing = fmt.Sprintf("the text of %d statements is hidden from role %s: GRANT pg_read_all_stats TO %s", hidden, self, server.Identifier(self))
+	if s.Snapshot.Hidden = hidden; hidden > 0 {
+		s.Missing = fmt.Sprintf("the text of %s is hidden from role %s: GRANT pg_read_all_stats TO %s", statements(hidden), self, server.Identifier(self))
 	}
 	s.Snapshot.follow(past)
 	return s, nil
@@ -185,6 +190,11 @@ func (s *Statistics) rows(ctx context.Context, conn querier, place string) ([]ro
 	return pgx.CollectRows(found, pgx.RowToStructByName[row])
 }
 
+// hidden says whether the text is kept from us.
+func (r row) hidden() bool {
+	return r.Role != nil && (r.SQL == nil || *r.SQL == "<insufficient privilege>")
+}
+
 // count says when the last call can have been. gapless says that no entry can have been lost and begun anew since the past: only then do as many calls
 // as before mean that there was none.
 func (r row) count(past Snapshot, gapless bool, now time.Time) Count {
@@ -224,7 +234,7 @@ func (s *Snapshot) follow(past Snapshot) {
 	switch {
 	case !s.Reset.Equal(past.Reset), !s.Started.Equal(past.Started) && lost:
 		return
-	case lost, s.Dropped != past.Dropped:
+	case lost, s.Dropped != past.Dropped, past.Hidden > 0 && s.Reset.IsZero(): // what was hidden can be gone without a trace before version 14
 		s.Since, s.Evicted = past.Since, s.At
 	default:
 		s.Since, s.Evicted = past.Since, past.Evicted
@@ -245,11 +255,20 @@ func own(sql string) bool {
 	return false
 }
 
-// self gives the role that Segue works as, which may be the application's as well, and the names of all tables and views.
+func statements(n int) string {
+	if n == 1 {
+		return "1 statement"
+	}
+	return fmt.Sprintf("%d statements", n)
+}
+
+// self gives the role that Segue works as, which may be the application's as well, and the names of all tables and views but Segue's own and those of
+// extensions.
 func (s *Statistics) self(ctx context.Context, conn querier) (role string, tables map[string]bool, err error) {
 	var names []string
 	const query = `SELECT current_user::text, coalesce(array_agg(DISTINCT c.relname::text), '{}') FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'`
+		WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT LIKE 'pg\_%' AND n.nspname NOT IN ('information_schema', 'segue')
+		AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')`
 	if err := conn.QueryRow(ctx, query).Scan(&role, &names); err != nil {
 		return "", nil, err
 	}
