@@ -117,6 +117,8 @@ func TestGateByReleases(t *testing.T) {
 		{"nobody knows whose", dropPhone(), []migration.Presence{gone, v2}, with(recorded("", "SELECT phone FROM customers")...), migration.AnswerUnsafe, `column "phone" does not exist`},
 		{"it cannot be tried", dropPhone(), []migration.Presence{gone, v2}, with(recorded("v2", "SELECT missing(phone) FROM customers")...), migration.AnswerUnknown, "it cannot be tried as it is"},
 		{"it cannot be tried, and is about something else", dropPhone(), []migration.Presence{gone, v2}, with(recorded("v2", "SELECT missing(id) FROM plain")...), migration.AnswerSafe, "v2"},
+		{"a function of many forms is called", dropPhone(), []migration.Presence{gone, v2}, with(recorded("v2", "SELECT $1 || g || name FROM customers, generate_series($2, $3) AS g")...), migration.AnswerSafe, "and its 2 statements work"},
+		{"a function of many forms is called beside it", dropPhone(), []migration.Presence{gone, v2}, with(recorded("v2", "SELECT $1 || g || phone FROM customers, generate_series($2, $3) AS g")...), migration.AnswerUnsafe, `column "phone" does not exist`},
 		{"the wait is not over", waiting, []migration.Presence{gone, v2}, fine, migration.AnswerUnsafe, "v1 ended 1h0m0s ago, and 2h0m0s are to pass"},
 		{"the old one needs Segue's trigger", stop, []migration.Presence{v1, v2}, with(recorded("v1", "SELECT name FROM customers")...), migration.AnswerUnsafe, "may count on trigger public.customers.segue_sync"},
 		{"only the old one needs Segue's trigger", stop, []migration.Presence{gone, {Release: "v2", Order: 2, Running: webs, Role: "shop_v2"}}, nil, migration.AnswerSafe, "v2 does without"},

@@ -19,7 +19,7 @@ func variants(t text) []string {
 	for _, literal := range [...]string{"NULL", "1", "'1'"} {
 		plain = append(plain, substituted(repaired, literal))
 	}
-	return plain
+	return append(plain, called(repaired))
 }
 
 // retyped writes `interval $1` as `CAST($1 AS interval)`, and the like.
@@ -86,6 +86,31 @@ func substituted(sql, literal string) string {
 			continue
 		}
 		out.WriteString(token.Text)
+	}
+	return out.String()
+}
+
+// called puts a number in place of the parameters that a function is called with, and a constant of no type of its own elsewhere: generate_series($1, $2)
+// is one of many functions until the first two are numbers.
+func called(sql string) string {
+	var out strings.Builder
+	var functions []bool // one for each parenthesis that is open
+	word := false        // a name stands right before
+	for _, token := range sqltext.Tokens(sqltext.Postgres, sql) {
+		switch {
+		case token.Text == "(":
+			functions = append(functions, word)
+		case token.Text == ")" && len(functions) > 0:
+			functions = functions[:len(functions)-1]
+		case token.Kind == sqltext.TokenParam && len(functions) > 0 && functions[len(functions)-1]:
+			out.WriteString(" 1 ")
+			continue
+		case token.Kind == sqltext.TokenParam:
+			out.WriteString(" '1' ")
+			continue
+		}
+		out.WriteString(token.Text)
+		word = (token.Kind == sqltext.TokenWord || token.Kind == sqltext.TokenName) && !strings.EqualFold(token.Text, "values") && !strings.EqualFold(token.Text, "in")
 	}
 	return out.String()
 }
