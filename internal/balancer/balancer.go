@@ -74,6 +74,8 @@ type (
 	Snapshot = telemetry.Snapshot
 	// BackendStatus is a backend with what it has done so far.
 	BackendStatus = telemetry.BackendStatus
+	// RouteCounts count the requests of one route.
+	RouteCounts = telemetry.RouteCounts
 	// Counters count what a backend did.
 	Counters = telemetry.Counters
 	// FailedRequest is one request that failed.

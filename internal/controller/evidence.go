@@ -21,7 +21,7 @@ type counting struct {
 // balancer does not answer, and when it was started anew. balanced leaves out what is not in rotation.
 func (c *counting) window(ctx context.Context, fleet segue.Fleet, balanced bool) (window judge.Evidence, ok bool, err error) {
 	window = judge.Evidence{Since: c.since, Until: time.Now()}
-	counted := map[segue.InstanceID]telemetry.Counters{}
+	counted := map[segue.InstanceID]difference{}
 	if c.balancer != nil {
 		snapshot, err := c.balancer.Snapshot(ctx)
 		if err != nil {
@@ -39,10 +39,11 @@ func (c *counting) window(ctx context.Context, fleet segue.Fleet, balanced bool)
 		if slot.Instance.ID == "" || balanced && slot.Rotation != segue.RotationIn {
 			continue
 		}
-		counters := counted[slot.Instance.ID]
+		done := counted[slot.Instance.ID]
 		window.Servers = append(window.Servers, judge.ServerEvidence{
 			Server: slot.Server.Name, Release: slot.Instance.Release,
-			Requests: counters.Requests, Errors: counters.Errors(), Latency: counters.Latency,
+			Requests: done.Requests, Errors: done.Errors(), Latency: done.Latency,
+			Routes: done.routes, RouteErrors: done.errors, Mirrored: done.mirrored,
 			Ready: slot.Ready, Restarts: slot.Instance.Restarts, Started: slot.Instance.StartedAt,
 		})
 	}
@@ -91,15 +92,41 @@ func beside(fleet segue.Fleet, candidate segue.ReleaseName) []judge.ServerEviden
 // besideName tells the second instance of a server from the first.
 func besideName(server segue.ServerName) segue.ServerName { return server + " (beside)" }
 
+// difference is what a backend did between two snapshots.
+type difference struct {
+	telemetry.Counters
+	// routes and errors count its requests and errors by route; nil where the balancer tells none apart.
+	routes, errors map[string]int64
+	mirrored       int64
+}
+
 // differences gives what each backend did between two snapshots of one epoch.
-func differences(earlier, later telemetry.Snapshot) map[segue.InstanceID]telemetry.Counters {
-	before := make(map[segue.InstanceID]telemetry.Counters, len(earlier.Backends))
+func differences(earlier, later telemetry.Snapshot) map[segue.InstanceID]difference {
+	before := make(map[segue.InstanceID]telemetry.BackendStatus, len(earlier.Backends))
 	for _, backend := range earlier.Backends {
-		before[backend.ID] = backend.Counters
+		before[backend.ID] = backend
 	}
-	counted := make(map[segue.InstanceID]telemetry.Counters, len(later.Backends))
+	counted := make(map[segue.InstanceID]difference, len(later.Backends))
 	for _, backend := range later.Backends {
-		counted[backend.ID] = backend.Counters.Sub(before[backend.ID])
+		was := before[backend.ID]
+		done := difference{Counters: backend.Counters.Sub(was.Counters), mirrored: max(0, backend.Mirrored-was.Mirrored)}
+		for route, now := range backend.Routes {
+			since := now.Since(was.Routes[route])
+			note(&done.routes, route, since.Requests)
+			note(&done.errors, route, since.Errors)
+		}
+		counted[backend.ID] = done
 	}
 	return counted
+}
+
+// note enters a count that is one into a map that is made for the first.
+func note(counts *map[string]int64, name string, n int64) {
+	if n <= 0 {
+		return
+	}
+	if *counts == nil {
+		*counts = map[string]int64{}
+	}
+	(*counts)[name] = n
 }

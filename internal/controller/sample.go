@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/journal"
 	"github.com/segue-deploy/segue/internal/receipt"
 	"github.com/segue-deploy/segue/internal/rollout"
+	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
 // sample writes the counters as they are into the journal, for the receipt.
@@ -56,7 +58,7 @@ func (m *monitor) measure(ctx context.Context, label string, since time.Time) re
 	sample := receipt.Sample{Label: label}
 	if m.service.balancer != nil {
 		if snapshot, err := m.service.balancer.Snapshot(ctx); err == nil {
-			sample.Balancer = &snapshot
+			sample.Balancer = withoutRoutes(snapshot)
 		} else if ctx.Err() == nil {
 			m.log.WarnContext(ctx, "look at balancer", "error", err)
 		}
@@ -65,6 +67,15 @@ func (m *monitor) measure(ctx context.Context, label string, since time.Time) re
 		sample.Witness = m.witness.Sample(since)
 	}
 	return sample
+}
+
+// withoutRoutes leaves out what receipts do not tell, and what would be most of a sample.
+func withoutRoutes(snapshot telemetry.Snapshot) *telemetry.Snapshot {
+	snapshot.Backends = slices.Clone(snapshot.Backends)
+	for i := range snapshot.Backends {
+		snapshot.Backends[i].Routes = nil
+	}
+	return &snapshot
 }
 
 // storeReceipt makes the receipt of a rollout that has ended and keeps it in the journal, once.

@@ -99,6 +99,10 @@ type ServerEvidence struct {
 	Started time.Time `json:"started,omitzero"`
 	// Routes counts requests by route, where the balancer tells them apart.
 	Routes map[string]int64 `json:"routes,omitempty"`
+	// RouteErrors counts those of Errors whose route is known, by route. A route without errors has no entry.
+	RouteErrors map[string]int64 `json:"route_errors,omitempty"`
+	// Mirrored counts copies of other servers' requests that a mirror sent it. They are not in Requests, Errors or Routes.
+	Mirrored int64 `json:"mirrored,omitempty"`
 	// Logs counts what it wrote; LogsRead is false when its output could not be read all the time. LogsLost counts lines that could not be taken in.
 	Logs     []LogCount `json:"logs,omitempty"`
 	LogsRead bool       `json:"logs_read,omitempty"`

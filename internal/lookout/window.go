@@ -131,6 +131,8 @@ func Sum(earlier, later judge.Evidence) judge.Evidence {
 		row.Requests, row.Errors, row.Latency = row.Requests+before.Requests, row.Errors+before.Errors, row.Latency.Add(before.Latency)
 		row.Crashes += before.Crashes
 		row.Routes = sumRoutes(before.Routes, row.Routes)
+		row.RouteErrors = sumRoutes(before.RouteErrors, row.RouteErrors)
+		row.Mirrored += before.Mirrored
 		row.Gauges = meanGauges(before.Gauges, row.Gauges)
 	}
 	return sum

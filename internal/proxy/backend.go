@@ -123,6 +123,7 @@ type counters struct {
 	longCut    atomic.Int64
 	latency    telemetry.Histogram
 	failures   causes
+	routes     routeCounters
 }
 
 func (c *counters) snapshot() Counters {

@@ -7,4 +7,6 @@
 // A request takes this way: front (the http.Server of one listener), service.serve, a table (immutable, behind an atomic pointer) that
 // picks a backend, backend.claim (counted first, then checked, so that a drained backend has no request that nobody sees), and upstream,
 // which carries it and says what became of it. What may be tried again is tried on another backend; what finds none waits in the hold.
+//
+// What a request came to is counted for its backend, in all and by route (routeBook): a method and a path whose varying parts are {id}.
 package proxy

@@ -86,7 +86,7 @@ func (x *exchange) rewind() {
 
 // fail counts a failure that belongs to a backend, and answers it unless an answer has begun.
 func (x *exchange) fail(f failure, committed bool) {
-	f.backend.counters.requests.Add(1)
+	x.enter(f.backend, 0, true)
 	f.backend.counters.failures.add(f.cause)
 	if committed {
 		f.status = 0

@@ -233,8 +233,9 @@ func (x *exchange) whole(b *backend, status int, ended bool) {
 
 // count enters an answer by its status.
 func (x *exchange) count(b *backend, status int) {
-	b.counters.requests.Add(1)
-	b.counters.classes[min(max(status/100, 0), 5)].Add(1)
+	class := min(max(status/100, 0), 5)
+	x.enter(b, status, class == 5)
+	b.counters.classes[class].Add(1)
 	switch x.home {
 	case homeMoved:
 		x.service.moves.Add(1)
@@ -244,12 +245,18 @@ func (x *exchange) count(b *backend, status int) {
 	}
 }
 
+// enter counts a request that ended on a backend, and what it was about. A status of 0 stands for no whole answer.
+func (x *exchange) enter(b *backend, status int, failed bool) {
+	b.counters.requests.Add(1)
+	b.counters.routes.add(x.service.routes.of(x.r, status, x.begun), failed)
+}
+
 // statusClientGone is what is sent to a client that is not there any more (nginx's number); nobody sees it.
 const statusClientGone = 499
 
 // gone counts a request whose client gave it up, or was cut for being slow.
 func (x *exchange) gone(b *backend, res upstream.Result, status int) {
-	b.counters.requests.Add(1)
+	x.enter(b, 0, false)
 	b.counters.clientGone.Add(1)
 	if res.Committed {
 		x.abort = res.MustAbort()

@@ -28,6 +28,7 @@ type service struct {
 	newUpstream func(upstream.Options) upstream.Upstream
 
 	table    atomic.Pointer[table]
+	routes   routeBook
 	unrouted causes
 	failures ring
 	budget   budget
@@ -61,6 +62,7 @@ func newService(name string, log *slog.Logger, newUpstream func(upstream.Options
 		woken: make(chan struct{}, 1), closed: make(chan struct{}),
 	}
 	s.table.Store(&table{superseded: make(chan struct{})})
+	s.routes.start(s.forgetRoute)
 	return s
 }
 
@@ -229,6 +231,16 @@ func (s *service) total() (n int64) {
 		n += b.counters.requests.Load()
 	}
 	return n
+}
+
+// forgetRoute begins a route's counters anew, and calls then while no snapshot is taken.
+func (s *service) forgetRoute(route uint8, then func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range slices.Concat(s.gone, s.backends) {
+		b.counters.routes.forget(route)
+	}
+	then()
 }
 
 // find gives a registered backend; nil when there is none of that identity.

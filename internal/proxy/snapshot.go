@@ -32,8 +32,11 @@ func (s *service) snapshot(epoch string, withFailures bool) Snapshot {
 			}
 		}
 	}
+	names := s.routes.names()
 	for _, b := range s.backends {
-		snap.Backends = append(snap.Backends, b.status(now))
+		status := b.status(now)
+		status.Routes = b.counters.routes.snapshot(names)
+		snap.Backends = append(snap.Backends, status)
 	}
 	for _, b := range s.gone {
 		snap.Backends = append(snap.Backends, b.status(now))
@@ -47,7 +50,9 @@ func (s *service) status(id segue.InstanceID) (BackendStatus, bool) {
 	defer s.mu.Unlock()
 	for _, b := range s.backends {
 		if b.ID == id {
-			return b.status(time.Now()), true
+			status := b.status(time.Now())
+			status.Routes = b.counters.routes.snapshot(s.routes.names())
+			return status, true
 		}
 	}
 	return BackendStatus{}, false

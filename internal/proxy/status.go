@@ -70,6 +70,9 @@ type BackendStatus struct {
 	Healthy  bool     `json:"healthy"`
 	InFlight InFlight `json:"in_flight"`
 	Counters Counters `json:"counters"`
+	// Routes counts its requests by route, "GET /users/{id}", and what belongs to no known route under "other". Each request is counted
+	// once, so that the sum is Counters.Requests. Routes become known by themselves, at most 200 of a service; none are listed where Removed is set.
+	Routes map[string]telemetry.RouteCounts `json:"routes,omitempty"`
 	// Mirrored counts copies of other backends' requests that it was sent. They are in none of the Counters.
 	Mirrored int64 `json:"mirrored,omitempty"`
 }

@@ -54,6 +54,25 @@ type BackendStatus struct {
 	Healthy  bool     `json:"healthy"`
 	InFlight InFlight `json:"in_flight"`
 	Counters Counters `json:"counters"`
+	// Routes counts the Requests by route, where the driver tells them apart: "GET /users/{id}", and "other" for what belongs to none. A
+	// route that is listed again with less than before was forgotten meanwhile, and counts from 0.
+	Routes map[string]RouteCounts `json:"routes,omitempty"`
+	// Mirrored counts copies of other backends' requests that it was sent. They are in none of the Counters.
+	Mirrored int64 `json:"mirrored,omitempty"`
+}
+
+// RouteCounts count the requests of one route; Errors are those that Counters.Errors counts.
+type RouteCounts struct {
+	Requests int64 `json:"requests"`
+	Errors   int64 `json:"errors,omitempty"`
+}
+
+// Since gives what came since an earlier state of the same route. One that was forgotten meanwhile began anew.
+func (c RouteCounts) Since(earlier RouteCounts) RouteCounts {
+	if c.Requests < earlier.Requests {
+		return c
+	}
+	return RouteCounts{Requests: c.Requests - earlier.Requests, Errors: max(0, c.Errors-earlier.Errors)}
 }
 
 // Counters count what a backend did, since its Snapshot's epoch.

@@ -98,11 +98,12 @@ func (s *suite) counters() {
 	one, two := s.in("one", "v1"), s.in("two", "v2")
 	got := s.spread(20)
 	for _, b := range []balancer.Backend{one, two} {
-		var c balancer.Counters
+		var status balancer.BackendStatus
 		s.eventually("all requests counted", func() bool {
-			c = s.status(b.ID).Counters
-			return c.Requests >= int64(got[b.ID])
+			status = s.status(b.ID)
+			return status.Counters.Requests >= int64(got[b.ID])
 		})
+		c := status.Counters
 		sum := c.ClientGone
 		for _, n := range c.Classes {
 			sum += n
@@ -113,6 +114,25 @@ func (s *suite) counters() {
 		if c.Requests != int64(got[b.ID]) || sum != c.Requests || c.Latency.Count != c.Requests {
 			s.Errorf("%s had %d requests: counters are %+v", b.ID, got[b.ID], c)
 		}
+		s.routes(status)
+		if status.Mirrored != 0 {
+			s.Errorf("%s was sent %d copies, and nothing is mirrored", b.ID, status.Mirrored)
+		}
+	}
+}
+
+// routes checks, where a driver tells routes apart, that each request belongs to one.
+func (s *suite) routes(b balancer.BackendStatus) {
+	s.Helper()
+	var sum balancer.RouteCounts
+	for name, n := range b.Routes {
+		sum.Requests, sum.Errors = sum.Requests+n.Requests, sum.Errors+n.Errors
+		if name == "" || n.Requests <= 0 || n.Errors < 0 || n.Errors > n.Requests {
+			s.Errorf("%s: route %q is counted as %+v", b.ID, name, n)
+		}
+	}
+	if want := (balancer.RouteCounts{Requests: b.Counters.Requests, Errors: b.Counters.Errors()}); b.Routes != nil && sum != want {
+		s.Errorf("%s: by route %+v were counted, in all %+v", b.ID, sum, want)
 	}
 }
 
@@ -132,7 +152,7 @@ func (s *suite) restart() {
 	for id, want := range map[segue.InstanceID]segue.Rotation{
 		one.ID: segue.RotationIn, two.ID: segue.RotationDraining, three.ID: segue.RotationOut,
 	} {
-		if got := s.status(id); got.Rotation != want || got.Counters.Requests != 0 {
+		if got := s.status(id); got.Rotation != want || got.Counters.Requests != 0 || len(got.Routes) != 0 {
 			s.Errorf("%s is %q with %d requests after the restart, want %q with none", id, got.Rotation, got.Counters.Requests, want)
 		}
 	}

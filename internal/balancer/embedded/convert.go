@@ -35,6 +35,6 @@ func convertBackend(b proxy.BackendStatus) balancer.BackendStatus {
 		Backend:  balancer.Backend{ID: b.ID, Server: b.Server, Release: b.Release, Address: b.Address},
 		Rotation: b.Rotation, Healthy: b.Healthy,
 		InFlight: balancer.InFlight{Known: true, Requests: b.InFlight.Requests, Long: b.InFlight.Long},
-		Counters: balancer.Counters(b.Counters),
+		Counters: balancer.Counters(b.Counters), Routes: b.Routes, Mirrored: b.Mirrored,
 	}
 }

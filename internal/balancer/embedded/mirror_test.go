@@ -52,6 +52,9 @@ func TestMirror(t *testing.T) {
 		if string(r.Candidate.Body) != "c.v2.1" || string(r.Primary.Body) != string(r.Stable) || string(r.Secondary.Body) != string(r.Second) {
 			t.Errorf("record: %+v", r)
 		}
+		if candidate, err := balancer.Find(t.Context(), d, mirror.Candidate); err != nil || candidate.Mirrored == 0 || candidate.Counters.Requests != 0 {
+			t.Errorf("the candidate was sent copies alone, and is listed as %+v, %v", candidate, err)
+		}
 		p.kill()
 		if err := <-over; segue.KindOf(err) != segue.KindUnavailable {
 			t.Errorf("Mirror: %v, want unavailable", err)
