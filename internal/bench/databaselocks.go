@@ -37,11 +37,11 @@ func readCases() []lockCase {
 }
 
 // measureLocks tells how long locks are held that make others wait, how long writers did wait, and how many writes failed.
-func measureLocks(ctx context.Context, t *Table, y yard) error {
+func measureLocks(ctx context.Context, t *Table, y yard, large int) error {
 	for _, set := range []struct {
 		orders int
 		cases  []lockCase
-	}{{smallTable, []lockCase{fillCase()}}, {largeTable, readCases()}} {
+	}{{smallTable, []lockCase{fillCase()}}, {large, readCases()}} {
 		if err := measureLocksOf(ctx, t, y, set.orders, set.cases); err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func postgresDatabases(ctx context.Context, t *Table, full bool) error {
 	}
 	defer server.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // a throw-away server
 	y := &postgresYard{server: server}
-	sizes := []int{smallTable, largeTable}
+	sizes := []int{smallTable, upper(full)}
 	if full {
 		sizes = append(sizes, hugeTable)
 	}
@@ -35,7 +35,7 @@ func postgresDatabases(ctx context.Context, t *Table, full bool) error {
 	if err := (backfillBench{table: t, label: "databases.postgres", yard: y, unpaced: full}).measure(ctx, sizes...); err != nil {
 		return err
 	}
-	if err := measureLocks(ctx, t, y); err != nil {
+	if err := measureLocks(ctx, t, y, upper(full)); err != nil {
 		return err
 	}
 	return measureQuestions(ctx, t, y)

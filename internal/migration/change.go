@@ -37,9 +37,9 @@ type Change struct {
 	Table string `json:"table,omitempty"`
 	// After lists changes that must be done first.
 	After []ChangeID `json:"after,omitempty"`
-	// Actions are run in order, each journaled when it is done. Empty for a backfill.
+	// Actions are run in order, each journaled when it is done. Empty where there is a Backfill.
 	Actions []Action `json:"actions,omitempty"`
-	// Backfill is set for PhaseBackfill.
+	// Backfill is set for PhaseBackfill, and for a contract that is work on rows: one that a comment in the file puts off until older releases are gone.
 	Backfill *Backfill `json:"backfill,omitempty"`
 	// Removes lists what is gone once it ran: what the gate asks about.
 	Removes []Object `json:"removes,omitempty"`
@@ -203,8 +203,12 @@ type Facts struct {
 	Rewritten []string `json:"rewritten,omitempty"`
 	Scanned   []string `json:"scanned,omitempty"`
 	Built     []string `json:"built,omitempty"`
-	// Alone is true for what cannot run in a transaction, and was therefore classified from the catalogue of known ones.
+	// Alone is true for what cannot run in a transaction. Its locks are gone when they could be read: with CONCURRENTLY they are no stronger than SHARE
+	// UPDATE EXCLUSIVE, and the rest is told by its form without that, or by what it left.
 	Alone bool `json:"alone,omitempty"`
+	// Gone are things that were there before and are not after, and Came says that others came: of statements that do not say so themselves (DO).
+	Gone []Object `json:"gone,omitempty"`
+	Came bool     `json:"came,omitempty"`
 	// Error is what the server said when it would not do it.
 	Error string `json:"error,omitempty"`
 }

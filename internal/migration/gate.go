@@ -82,7 +82,8 @@ type Gate struct {
 
 // Ground is one thing that the gate looked at.
 type Ground struct {
-	// Check is what was looked at: "releases", "statements", "dependencies", "functions", "views", "slots", "replicas", "statistics", "sessions".
+	// Check is what was looked at: "releases", "wait", "statements", "dependencies", "functions", "views", "slots", "replicas", "statistics", "sessions",
+	// as far as the database has it (docs/database.md lists which).
 	Check  string `json:"check"`
 	Answer Answer `json:"answer"`
 	// Text says it for people, one clause.

@@ -193,3 +193,33 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestNamesAreReadAsTheServerReadsThem cuts what the server cuts, and reads letters that are written by number.
+func TestNamesAreReadAsTheServerReadsThem(t *testing.T) {
+	t.Parallel()
+	long, sharp := strings.Repeat("a", 70), strings.Repeat("a", 62)+"ß"
+	for written, want := range map[string]string{
+		long: long[:63], `"` + strings.ToUpper(long) + `"`: strings.ToUpper(long[:63]), sharp: strings.Repeat("a", 62), `"` + sharp + `"`: strings.Repeat("a", 62),
+		`U&"d\0061t\+000061"`: "data", `u&"\\ ""x"`: `\ "x`, `U&"\00e4"`: "ä", `U&"\zz"`: `\zz`, `"Name"`: "Name", "Name": "name",
+	} {
+		shape := sqltext.Parse(sqltext.Postgres, "ALTER TABLE "+written+" DROP COLUMN "+written)
+		if shape.Table.Name != want || len(shape.Clauses) != 1 || shape.Clauses[0].Column != want {
+			t.Errorf("%s is read as %q, want %q: %+v", written, shape.Table.Name, want, shape.Clauses)
+		}
+	}
+	if got := sqltext.Parse(sqltext.SQLite, "DROP TABLE "+long).Names; len(got) != 1 || got[0].Name != long {
+		t.Errorf("SQLite cuts no names: %v", got)
+	}
+}
+
+func TestBrief(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"SELECT 1": "SELECT 1", "": "", "\nUPDATE t -- all\n  SET a='secret', b = $1 /* x */ WHERE c = $x$y$x$": "UPDATE t SET a='…', b = $1 WHERE c = '…'",
+		"SELECT " + strings.Repeat("ä", 70): "SELECT " + strings.Repeat("ä", 52) + "…", "SELECT 'open": "SELECT '…'",
+	} {
+		if got := sqltext.Brief(sqltext.Postgres, text); got != want {
+			t.Errorf("%q is told as %q, want %q", text, got, want)
+		}
+	}
+}

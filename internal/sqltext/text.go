@@ -161,3 +161,26 @@ func spaced(before, after Token) bool {
 		return true
 	}
 }
+
+// briefLength is how much of a statement names it in a sentence.
+const briefLength = 60
+
+// Brief is the beginning of a statement on one line, without comments and without the strings in it: they may be somebody's data.
+func Brief(dialect Dialect, text string) string {
+	var out strings.Builder
+	for _, token := range Tokens(dialect, text) {
+		switch token.Kind {
+		case TokenSpace, TokenComment:
+			out.WriteByte(' ')
+		case TokenString:
+			out.WriteString("'…'")
+		default:
+			out.WriteString(token.Text)
+		}
+	}
+	line := []rune(strings.Join(strings.Fields(out.String()), " "))
+	if len(line) <= briefLength {
+		return string(line)
+	}
+	return string(line[:briefLength-1]) + "…"
+}

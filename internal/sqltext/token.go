@@ -1,6 +1,7 @@
 package sqltext
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -28,14 +29,33 @@ type Token struct {
 	Offset int
 	// Open is true for a string, name or comment that the text ends in the middle of.
 	Open bool
+	// limit is how many bytes of an identifier count, 0 for all.
+	limit int
 }
+
+// longestName is how many bytes of an identifier PostgreSQL keeps; it cuts off the rest, and only says so.
+const longestName = 63
 
 // Is says whether a token is a word, whatever its case.
 func (t Token) Is(word string) bool { return t.Kind == TokenWord && strings.EqualFold(t.Text, word) }
 
-// Value is an identifier as the dialect reads it: a quoted one as it is inside, a plain one in small letters.
+// Value is an identifier as the dialect reads it: a quoted one as it is inside, a plain one in small letters, cut where the server cuts it.
 func (t Token) Value() string {
+	value := t.whole()
+	if t.limit == 0 || len(value) <= t.limit {
+		return value
+	}
+	end := t.limit
+	for end > 0 && !utf8.RuneStart(value[end]) {
+		end--
+	}
+	return value[:end]
+}
+
+func (t Token) whole() string {
 	switch {
+	case t.Kind == TokenName && t.Text[0] != '"' && strings.HasPrefix(t.Text[1:], `&"`) && len(t.Text) >= 4:
+		return unescaped(strings.ReplaceAll(t.Text[3:len(t.Text)-1], `""`, `"`))
 	case t.Kind == TokenName && len(t.Text) >= 2:
 		quote := t.Text[:1]
 		inside := t.Text[1 : len(t.Text)-1]
@@ -50,12 +70,43 @@ func (t Token) Value() string {
 	}
 }
 
+// unescaped reads what U&"..." writes by number: \0061 and \+000061, and \\ for itself.
+func unescaped(text string) string {
+	var out strings.Builder
+	for at := 0; at < len(text); {
+		digits, skip := 4, 1
+		switch rest := text[at:]; {
+		case strings.HasPrefix(rest, `\\`):
+			out.WriteByte('\\')
+			at += 2
+			continue
+		case strings.HasPrefix(rest, `\+`):
+			digits, skip = 6, 2
+		case rest[0] != '\\':
+			out.WriteByte(rest[0])
+			at++
+			continue
+		}
+		end := min(at+skip+digits, len(text))
+		number, err := strconv.ParseInt(text[min(at+skip, end):end], 16, 32)
+		if err != nil {
+			return text // the server refuses it
+		}
+		out.WriteRune(rune(number))
+		at = end
+	}
+	return out.String()
+}
+
 // Tokens cuts a text into tokens; put together again they are the text, byte for byte.
 func Tokens(dialect Dialect, text string) []Token {
 	var tokens []Token
 	for at := 0; at < len(text); {
 		token := next(dialect, text[at:])
 		token.Offset = at
+		if dialect == Postgres && (token.Kind == TokenWord || token.Kind == TokenName) {
+			token.limit = longestName
+		}
 		tokens = append(tokens, token)
 		at += len(token.Text)
 	}

@@ -244,6 +244,10 @@ func ground(request migration.GateRequest, p migration.Presence, queries []migra
 	if len(p.Running) == 0 {
 		g.Until = p.Until
 	}
+	if p.Release != request.Brought && slices.ContainsFunc(request.Change.Removes, func(o migration.Object) bool { return o.Kind == migration.ObjectOther }) {
+		g.Check, g.Text = "releases", string(p.Release)+" may count on what no statement names"
+		return g
+	}
 	for _, q := range queries {
 		if q.Release != p.Release {
 			continue

@@ -105,10 +105,14 @@ func classify(statement migration.Statement) migration.Change {
 	case "ALTER":
 		alter(&change, word)
 	}
+	rows := change.Phase == migration.PhaseBackfill
 	if statement.Hints.Phase != "" {
 		change.Phase = statement.Hints.Phase
 	}
-	if change.Phase == migration.PhaseBackfill {
+	if change.Phase == migration.PhaseContract && len(change.Removes) == 0 {
+		change.Removes = []migration.Object{{Kind: migration.ObjectOther, Table: change.Table, Name: change.Title}}
+	}
+	if rows && (change.Phase == migration.PhaseBackfill || change.Phase == migration.PhaseContract) {
 		change.Backfill = &migration.Backfill{Table: change.Table, Key: []string{"id"}}
 	} else {
 		change.Actions = []migration.Action{{SQL: statement.SQL}}

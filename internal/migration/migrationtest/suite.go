@@ -37,6 +37,7 @@ func Suite(t *testing.T, open func(t *testing.T) Subject) {
 		"LeaseEndsWithItsDriver":   leaseEndsWithItsDriver,
 		"GateOfSilence":            gateOfSilence,
 		"GateOfNeed":               gateOfNeed,
+		"GateOfFill":               gateOfFill,
 		"ContractRuns":             contractRuns,
 		"Matrix":                   matrix,
 		"Forgiven":                 forgiven,

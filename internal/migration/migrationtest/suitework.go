@@ -272,6 +272,39 @@ func gateOfNeed(b *bench) {
 	}
 }
 
+// gateOfFill asks about work on rows that was put off until older releases are gone: no statement shows who counts on rows as they are.
+func gateOfFill(b *bench) {
+	lease := b.lease("one")
+	b.expanded(lease)
+	file := File("0004", "UPDATE customers SET name = 'NAME' WHERE name = 'Customer'")
+	file.Statements[0].Hints.Phase = migration.PhaseContract
+	plan := b.sound(adds(), moves(), file)
+	i := slices.IndexFunc(plan.Changes, func(c migration.Change) bool { return slices.Contains(c.Origin, file.Statements[0].ID) })
+	if i < 0 || plan.Changes[i].Phase != migration.PhaseContract || plan.Changes[i].Backfill == nil {
+		b.Fatalf("a fill that is put off is planned as %+v", plan.Changes)
+	}
+	change := plan.Changes[i]
+	running := []segue.ServerName{"web-1"}
+	work := []migration.Query{{Release: oldRelease, SQL: bothRead, Source: "recorded"}, {Release: newRelease, SQL: bothRead, Source: "recorded"}}
+	fresh := migration.Presence{Release: newRelease, Order: 2, Running: running}
+	for name, old := range map[string]migration.Presence{
+		"runs": {Release: oldRelease, Order: 1, Running: running}, "may return": {Release: oldRelease, Order: 1, Until: time.Now().Add(time.Hour)},
+	} {
+		if gate := b.gate(change, work, old, fresh); gate.Answer == migration.AnswerSafe {
+			b.Errorf("the old release %s, and the gate lets its rows be changed: %+v", name, gate.Grounds)
+		}
+	}
+	gone := migration.Presence{Release: oldRelease, Order: 1, Ended: time.Now().Add(-time.Hour)}
+	for _, ground := range b.gate(change, work, gone, fresh).Grounds {
+		if ground.Check == "releases" && ground.Answer != migration.AnswerSafe {
+			b.Errorf("the old release is gone, and the gate says %+v", ground)
+		}
+	}
+	b.record(lease, plan)
+	b.runPhases(lease, plan, migration.PhaseContract)
+	b.want("SELECT count(*) FROM customers WHERE name = 'Customer'", "0")
+}
+
 func contractRuns(b *bench) {
 	lease := b.lease("one")
 	plan := b.expanded(lease)

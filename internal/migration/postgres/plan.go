@@ -192,6 +192,10 @@ func (p *planner) think(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	after, err := p.after(ctx, scratch)
+	if err != nil {
+		return err
+	}
 	p.classified = len(facts)
 	for _, file := range p.pending {
 		for i := range file.Statements {
@@ -200,11 +204,34 @@ func (p *planner) think(ctx context.Context) (err error) {
 	}
 	running := slices.DeleteFunc(slices.Clone(p.request.Running), func(name segue.ReleaseName) bool { return name == p.request.Release })
 	fresh, faults, notes := recipe.Plan(recipe.Request{
-		Files: p.pending, Catalog: catalog, Version: p.driver.server.Version(), Release: p.request.Release, Running: running,
+		Files: p.pending, Catalog: catalog, After: after, Syncs: p.syncs(), Version: p.driver.server.Version(), Release: p.request.Release, Running: running,
 	})
 	p.faults, p.notes = append(p.faults, faults...), append(p.notes, notes...)
 	p.changes = inPhases(p.owed, behind(p.owed, fresh))
 	return nil
+}
+
+// after reads the catalogue as all statements leave it, where that is asked for.
+func (p *planner) after(ctx context.Context, scratch *server.Scratch) (server.Catalog, error) {
+	for _, file := range p.pending {
+		for _, s := range file.Statements {
+			if s.Shape.Kind == sqltext.KindDropView || s.Shape.Kind == sqltext.KindDropFunction {
+				return scratch.Catalog(ctx)
+			}
+		}
+	}
+	return server.Catalog{}, nil
+}
+
+// syncs are the names of all syncs that were ever recorded: triggers and functions of these names may be there, or still come.
+func (p *planner) syncs() []string {
+	var names []string
+	for _, state := range p.journal.Changes {
+		if b := state.Change.Backfill; b != nil && b.Sync != nil && standing(state) {
+			names = append(names, b.Sync.Name)
+		}
+	}
+	return names
 }
 
 // behind makes contracts of this release follow those that are owed on the same table: a trigger that keeps a column in step goes before the column.

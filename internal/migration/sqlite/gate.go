@@ -119,8 +119,8 @@ func (g *gating) release(ctx context.Context, p migration.Presence) error {
 	if len(p.Running) > 0 {
 		until = time.Time{}
 	}
-	if what := unseen(g.request.Change.Removes); older && what != "" {
-		ground := g.ground(checkReleases, migration.AnswerUnsafe, "%s %s, and needs %s, which no statement names", p.Release, why, what)
+	if answer, what := unseen(g.request.Change.Removes); older && what != "" {
+		ground := g.ground(checkReleases, answer, "%s %s, and may count on %s, which no statement names", p.Release, why, what)
 		ground.Release, ground.Until = p.Release, until
 		return nil
 	}
@@ -152,14 +152,17 @@ func (g *gating) older(p migration.Presence) bool {
 	return p.Release != g.request.Brought
 }
 
-// unseen says what goes that no statement of an application would name; "" when statements tell all.
-func unseen(removes []migration.Object) string {
+// unseen says what goes that no statement of an application would name, and what to make of that; "" when statements tell all.
+func unseen(removes []migration.Object) (answer migration.Answer, what string) {
 	for _, o := range removes {
-		if o.Kind == migration.ObjectTrigger || o.Kind == migration.ObjectDefault {
-			return o.String()
+		switch {
+		case o.Kind == migration.ObjectTrigger || o.Kind == migration.ObjectDefault:
+			return migration.AnswerUnsafe, o.String()
+		case o.Kind == migration.ObjectOther && what == "":
+			answer, what = migration.AnswerUnknown, o.String()
 		}
 	}
-	return ""
+	return answer, what
 }
 
 // ownOnly says whether only triggers of Segue's own go, which are there for older releases.
@@ -190,7 +193,7 @@ func (g *gating) statements(ctx context.Context, release segue.ReleaseName, olde
 			continue
 		}
 		if misfits++; misfits <= misfitsTold {
-			g.tell(query, migration.AnswerUnsafe, misfit.Message)
+			g.tell(query, migration.AnswerUnsafe, told(*misfit))
 		}
 	}
 	if misfits > misfitsTold {
@@ -231,6 +234,14 @@ func (g *gating) tightens(query migration.Query) bool {
 	return false
 }
 
+// told says what becomes of a statement.
+func told(misfit migration.Misfit) string {
+	if misfit.Shape {
+		return sqltext.Brief(sqltext.SQLite, misfit.Query.SQL) + ": " + misfit.Message
+	}
+	return sqltext.Brief(sqltext.SQLite, misfit.Query.SQL) + " would fail: " + misfit.Message
+}
+
 func (g *gating) tell(query migration.Query, answer migration.Answer, text string) {
 	ground := g.ground(checkStatements, answer, "%s", text)
 	ground.Release, ground.Statement, ground.Seen = query.Release, query.SQL, query.Seen
@@ -247,7 +258,7 @@ func (g *gating) unattributed(ctx context.Context) error {
 			return err
 		}
 		if misfit != nil {
-			g.tell(query, migration.AnswerUnsafe, misfit.Message)
+			g.tell(query, migration.AnswerUnsafe, told(*misfit))
 		}
 	}
 	return nil

@@ -6,44 +6,70 @@ import (
 	"slices"
 )
 
-// node is a part of a plan, as EXPLAIN (VERBOSE, FORMAT JSON) gives it.
+// plan is what EXPLAIN (VERBOSE, FORMAT JSON) gives of a statement. It is read when it is first asked for: most are not.
+type plan struct {
+	text  string
+	tops  []node
+	ready bool
+}
+
+// node is a part of a plan.
 type node struct {
-	Type      string `json:"Node Type"`
-	Relation  string `json:"Relation Name"`
-	Schema    string
-	Alias     string
-	Operation string
-	Place     string `json:"Parent Relationship"`
-	Plans     []node
+	kind, relation, schema, alias, operation string
+	// place is how it stands to the one above.
+	place string
+	below []node
 	// rest is all of it, for the expressions.
 	rest map[string]any
 }
 
-// UnmarshalJSON reads a node and keeps what has no name here.
-func (n *node) UnmarshalJSON(text []byte) error {
-	type plain node
-	if err := json.Unmarshal(text, (*plain)(n)); err != nil {
-		return err
+func newNode(of map[string]any) node {
+	text := func(key string) string {
+		value, _ := of[key].(string)
+		return value
 	}
-	return json.Unmarshal(text, &n.rest)
+	n := node{
+		kind: text("Node Type"), relation: text("Relation Name"), schema: text("Schema"), alias: text("Alias"), operation: text("Operation"),
+		place: text("Parent Relationship"), rest: of,
+	}
+	below, _ := of["Plans"].([]any)
+	for _, one := range below {
+		if of, ok := one.(map[string]any); ok {
+			n.below = append(n.below, newNode(of))
+		}
+	}
+	return n
 }
 
 // each visits the nodes of a plan with the one above, nil for the first. A utility statement has no plan.
-func each(plan string, visit func(n, above *node)) {
-	var trees []struct{ Plan node }
-	if json.Unmarshal([]byte(plan), &trees) != nil {
+func (p *plan) each(visit func(n, above *node)) {
+	if p == nil {
 		return
+	}
+	if !p.ready {
+		p.ready = true
+		var trees []struct{ Plan map[string]any }
+		if json.Unmarshal([]byte(p.text), &trees) == nil {
+			for _, tree := range trees {
+				p.tops = append(p.tops, newNode(tree.Plan))
+			}
+		}
 	}
 	var walk func(n, above *node)
 	walk = func(n, above *node) {
 		visit(n, above)
-		for i := range n.Plans {
-			walk(&n.Plans[i], n)
+		for i := range n.below {
+			walk(&n.below[i], n)
 		}
 	}
-	for i := range trees {
-		walk(&trees[i].Plan, nil)
+	for i := range p.tops {
+		walk(&p.tops[i], nil)
 	}
+}
+
+// same says whether two plans are, word for word.
+func (p *plan) same(other *plan) bool {
+	return p == other || p != nil && other != nil && p.text == other.text
 }
 
 // expressions gives what a node computes, in an order that does not change.
@@ -65,43 +91,43 @@ func (n *node) expressions() []text {
 }
 
 // planned gives the relations in a plan, "schema.name", each with the aliases it goes by.
-func planned(plan string) map[string]map[string]bool {
+func planned(p *plan) map[string]map[string]bool {
 	found := map[string]map[string]bool{}
-	each(plan, func(n, _ *node) {
-		if n.Relation == "" {
+	p.each(func(n, _ *node) {
+		if n.relation == "" {
 			return
 		}
-		full := n.Schema + "." + n.Relation
+		full := n.schema + "." + n.relation
 		if found[full] == nil {
 			found[full] = map[string]bool{}
 		}
-		found[full][n.Alias] = true
+		found[full][n.alias] = true
 	})
 	return found
 }
 
 // written gives the tables that a plan writes, "schema.name", and how: "Merge" stands for several ways.
-func written(plan string) map[string]string {
+func written(p *plan) map[string]string {
 	found := map[string]string{}
-	each(plan, func(n, _ *node) {
-		if n.Operation == "" || n.Relation == "" {
+	p.each(func(n, _ *node) {
+		if n.operation == "" || n.relation == "" {
 			return
 		}
-		full := n.Schema + "." + n.Relation
-		if before := found[full]; before != "" && before != n.Operation {
-			n.Operation = "Merge"
+		full := n.schema + "." + n.relation
+		if before := found[full]; before != "" && before != n.operation {
+			n.operation = "Merge"
 		}
-		found[full] = n.Operation
+		found[full] = n.operation
 	})
 	return found
 }
 
 // wholeRows gives the aliases of which a plan uses the row as one value ("c.*"): the server writes it so, whatever the statement says. What is only handed
 // up is used above or not at all, and how many rows there are does not depend on what is in them.
-func wholeRows(plan string) []string {
+func wholeRows(p *plan) []string {
 	var aliases []string
-	each(plan, func(n, above *node) {
-		handed := above != nil && above.Operation == "" && (n.Place == "Outer" || n.Place == "Inner" || n.Place == "Member")
+	p.each(func(n, above *node) {
+		handed := above != nil && above.operation == "" && (n.place == "Outer" || n.place == "Inner" || n.place == "Member")
 		for _, expression := range n.expressions() {
 			for i := range expression.tokens {
 				if !expression.is(i, "*") || !expression.is(i-1, ".") || !expression.name(i-2) {
@@ -118,9 +144,9 @@ func wholeRows(plan string) []string {
 }
 
 // wide gives the sizes of what a plan makes or compares whole: rows of columns, ROW(a, b), and the keys of DISTINCT and UNION.
-func wide(plan string) []int {
+func wide(p *plan) []int {
 	var sizes []int
-	each(plan, func(n, _ *node) {
+	p.each(func(n, _ *node) {
 		for _, t := range n.expressions() {
 			for i := range t.tokens {
 				if t.is(i, "row") && t.is(i+1, "(") {
@@ -129,7 +155,7 @@ func wide(plan string) []int {
 			}
 		}
 		key, _ := n.rest["Group Key"].([]any)
-		if n.Type == "Unique" || n.Type == "SetOp" {
+		if n.kind == "Unique" || n.kind == "SetOp" {
 			key, _ = n.rest["Output"].([]any)
 		}
 		if len(key) > 0 {

@@ -23,8 +23,7 @@ type outcome struct {
 	// columns of the result; types of the parameters, as OIDs.
 	columns    []pgconn.FieldDescription
 	parameters []uint32
-	// plan as JSON.
-	plan string
+	plan       *plan
 	// code is SQLSTATE, "" where it works; message what the server said.
 	code, message string
 }
@@ -134,8 +133,9 @@ func collect(pipeline *pgconn.Pipeline, o *outcome) error {
 				continue
 			case *pgconn.ResultReader:
 				read := result.Read()
+				o.plan = &plan{}
 				for _, row := range read.Rows {
-					o.plan += string(row[0])
+					o.plan.text += string(row[0])
 				}
 				err = read.Err
 			case nil:

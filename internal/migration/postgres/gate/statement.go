@@ -84,7 +84,10 @@ func (s *statement) shifted(after outcome, is schema) string {
 	}
 	tables := planned(s.worked.plan)
 	for _, full := range slices.Sorted(maps.Keys(tables)) {
-		if message := s.reads(full, tables[full], after); message != "" && s.was.changed(is, full) {
+		if !s.was.changed(is, full) {
+			continue
+		}
+		if message := s.reads(full, tables[full], after); message != "" {
 			return message
 		}
 	}
@@ -95,7 +98,7 @@ func (s *statement) shifted(after outcome, is schema) string {
 		}
 	}
 	// Without a scan in the plan (WHERE NULL) the names in the text have to do.
-	if len(tables) == 0 && len(wholeRows(s.worked.plan)) > 0 && s.worked.plan != after.plan {
+	if len(tables) == 0 && len(wholeRows(s.worked.plan)) > 0 && !s.worked.plan.same(after.plan) {
 		return "it uses whole rows as values, which have other columns"
 	}
 	return ""

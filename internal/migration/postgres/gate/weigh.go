@@ -13,6 +13,7 @@ import (
 
 	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/migration/postgres/server"
+	"github.com/segue-deploy/segue/internal/sqltext"
 )
 
 // mostTold bounds how many statements of one release and answer are named.
@@ -329,8 +330,16 @@ func (a *asking) weigh(s *statement, after outcome) (migration.Answer, string) {
 		// It reads by name what it was made for; but what it has prepared fails once: "cached plan must not change result type".
 		return migration.AnswerUnknown, m.Message + ": sessions that have it prepared fail once"
 	default:
-		return a.atMost(migration.AnswerUnsafe, s), m.Message
+		return a.atMost(migration.AnswerUnsafe, s), told(*m)
 	}
+}
+
+// told says what becomes of a statement.
+func told(m migration.Misfit) string {
+	if m.Code == "" {
+		return sqltext.Brief(sqltext.Postgres, m.Query.SQL) + ": " + m.Message
+	}
+	return sqltext.Brief(sqltext.Postgres, m.Query.SQL) + " would fail: " + m.Message
 }
 
 // vanishes says whether nothing of a target's name takes its place.

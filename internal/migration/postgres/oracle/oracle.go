@@ -18,6 +18,7 @@ package oracle
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -31,6 +32,8 @@ const (
 	patience = "30s"
 	// codeAlone is the server's answer to a statement that cannot run in a transaction, and codeEnds to a procedure or DO that ends one itself.
 	codeAlone, codeEnds = "25001", "2D000"
+	// codeDependents is its answer to the drop of what others need.
+	codeDependents = "2BP01"
 )
 
 // session tries statements, one after the other.
@@ -45,6 +48,14 @@ type session struct {
 
 // refusal is the server's no to the statement itself, and not to what is done around it.
 type refusal struct{ *pgconn.PgError }
+
+// words are the server's, with what depends on a thing that it would not drop.
+func (r refusal) words() string {
+	if r.Code != codeDependents || r.Detail == "" {
+		return r.Message
+	}
+	return r.Message + " (" + strings.ReplaceAll(r.Detail, "\n", "; ") + ")"
+}
 
 // Classify carries statements out on the copy, in order, and says what each did. Every statement sees what those before it left, and the copy is as all
 // of them left it. A statement that the server refuses has its words in Facts.Error, and leaves nothing, unless it has a form without CONCURRENTLY that
@@ -99,7 +110,7 @@ func (s *session) classify(ctx context.Context, sql string) (migration.Facts, er
 	case refused && no.Code == codeEnds && text.begins("do", "call"):
 		return migration.Facts{Alone: true}, nil
 	case refused:
-		return migration.Facts{Error: no.Message}, nil
+		return migration.Facts{Error: no.words()}, nil
 	}
 	return facts, err
 }
@@ -122,18 +133,19 @@ func (s *session) try(ctx context.Context, text text, earlier []string, keep boo
 			return migration.Facts{}, false, err
 		}
 	}
-	before, err := look(ctx, tx)
+	before, named, err := lookFor(ctx, tx, text)
 	if err != nil {
 		return migration.Facts{}, false, err
 	}
 	if _, err := tx.Exec(ctx, text.sql); err != nil {
 		return migration.Facts{}, false, asRefusal(err)
 	}
-	after, err := look(ctx, tx)
+	after, now, err := lookFor(ctx, tx, text)
 	if err != nil {
 		return migration.Facts{}, false, err
 	}
 	facts, shared = compare(before, after, text), after.shared > before.shared
+	facts.Gone, facts.Came = difference(named, now)
 	if !keep || len(earlier) > 0 || shared && !s.private {
 		return facts, shared, nil // taken back by finish
 	}

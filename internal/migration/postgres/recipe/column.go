@@ -3,6 +3,7 @@ package recipe
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/migration/postgres/server"
@@ -59,6 +60,10 @@ func (t *part) dissect(on *table, clause sqltext.Clause, add migration.Change) {
 		t.required[on.full()+"."+clause.Column] = t
 		bare.NotNull = false
 		add.Why = "it comes without NOT NULL, which follows when rows have a value"
+	case clause.Generated == "stored" && t.world.inherited(on):
+		t.breaking(add.Title, "as written it would rewrite "+t.world.short(on)+", and a trigger in its place would not see the rows of tables that inherit from it",
+			"1: add a plain column and write it in the new release; 2: fill it with an UPDATE")
+		return
 	case clause.Generated == "stored":
 		t.generated(on, clause, add)
 		return
@@ -72,7 +77,7 @@ func (t *part) dissect(on *table, clause sqltext.Clause, add migration.Change) {
 		sql = "ADD COLUMN " + quote(clause.Column) + " " + plain
 	}
 	if clause.Collate != "" {
-		sql += " COLLATE " + clause.Collate
+		sql += " COLLATE " + collation(clause.Collate)
 	}
 	volatile := counted || clause.HasDefault && !stable(clause.Default)
 	if clause.HasDefault && !volatile {
@@ -147,6 +152,10 @@ func (t *part) fill(on *table, clause sqltext.Clause, add migration.Change) {
 // generated stands in for a stored generated column, which PostgreSQL can only add with a rewrite: a plain column that a trigger keeps.
 func (t *part) generated(on *table, clause sqltext.Clause, add migration.Change) {
 	name := makeName("generated", on.Table.Name, clause.Column)
+	for n := 2; t.world.function(sqltext.Name{Schema: on.Schema, Name: name}) >= 0; n++ {
+		name = makeName("generated"+strconv.Itoa(n), on.Table.Name, clause.Column)
+	}
+	t.world.catalog.Functions = append(t.world.catalog.Functions, server.Function{Schema: on.Schema, Name: name})
 	add.Actions[0].SQL = alter(on, "ADD COLUMN "+quote(clause.Column)+" "+clause.Type)
 	add.Why = "as written it would rewrite " + t.world.short(on) + " under an access exclusive lock"
 	if t.version >= 180000 {

@@ -100,6 +100,7 @@ func (t *part) other() {
 	title := t.headline()
 	unseen := "what it does to rows or to " + t.older() + " could not be seen on an empty copy"
 	switch {
+	case t.takes(title):
 	case starts("cluster "), text == "cluster":
 		t.fault(title+" rewrites the table and lets nobody read it meanwhile", concurrentlyInstead)
 	case starts("lock ", "savepoint", "release savepoint", "discard", "reset"):
@@ -122,6 +123,35 @@ func (t *part) other() {
 	default:
 		t.asWritten(title, "", unseen)
 	}
+}
+
+// takes plans what takes something away that older releases know, and does not say so itself: the copy has shown it.
+func (t *part) takes(title string) bool {
+	removes := slices.DeleteFunc(slices.Clone(t.facts.Gone), func(o migration.Object) bool {
+		on := t.world.named(o.Table)
+		if o.Kind == migration.ObjectTable {
+			on = t.world.named(o.Name)
+		}
+		return on != nil && (on.fresh || on.added[o.Name])
+	})
+	if len(removes) == 0 {
+		return false
+	}
+	names := make([]string, len(removes))
+	for i, o := range removes {
+		names[i] = o.String()
+		if o.Kind == migration.ObjectWrite {
+			names[i] = "NULL in " + o.Table + "." + o.Name
+		}
+	}
+	why := "it takes away " + strings.Join(names, ", ")
+	if t.facts.Came {
+		t.breaking(title, why+", and makes what is new, in one", "write what is taken away as a statement of its own: it waits for older releases to be gone, the rest does not")
+		return true
+	}
+	d := t.contract("", title, removes, action(t.statement.SQL, ""))
+	d.Facts, d.Why = t.facts, why
+	return true
 }
 
 // refresh lets readers of a view go on, where the server can: that takes a unique index, which the view may have only when the change runs.

@@ -36,6 +36,10 @@ type Request struct {
 	Files []File
 	// Catalog as it was before the first of them.
 	Catalog server.Catalog
+	// After is the catalogue as all of the statements leave it, where views or functions are dropped: whether they come again as they were. May be empty.
+	After server.Catalog
+	// Syncs are names of earlier changes' syncs: each is a trigger and a function of its own.
+	Syncs []string
 	// Version is server_version_num; 0 means the catalogue's.
 	Version int
 	// Release brings the files; Running are the others that run or may come back, for words only: what they need is the gate's to find out.
@@ -182,6 +186,8 @@ type part struct {
 	drafts []draft
 	// applied is set by a recipe that told the catalogue itself.
 	applied bool
+	// unlike says of a drop what older releases would miss in what comes again; "" for nothing.
+	unlike string
 }
 
 // draft is a change before it has its place.

@@ -13,13 +13,17 @@ import (
 func (t *part) renameColumn(on *table, clause sqltext.Clause) {
 	title := "rename column " + t.world.short(on) + "." + clause.Column + " to " + clause.NewName
 	column := on.column(clause.Column)
-	if on.added[clause.Column] && !on.synced[clause.Column] {
+	taken := t.world.gone[on.full()+"."+clause.NewName]
+	if on.added[clause.Column] && !on.synced[clause.Column] && !taken {
 		t.asWritten(title, "")
 		return
 	}
-	if why := t.twinless(on, column, clause.NewName); why != "" {
-		t.breaking(title, t.older()+" know it by the old name, and it cannot have a twin: "+why,
+	if why := t.twinless(on, column, clause.NewName); why != "" || taken {
+		d := t.breaking(title, t.older()+" know it by the old name, and it cannot have a twin: "+why,
 			"1: add a column of the new name and write both in the new release; 2: read the new one; 3: drop the old one in a later release")
+		if taken {
+			d.needs = on.object(migration.ObjectColumn, clause.NewName)
+		}
 		return
 	}
 	twin := *column
@@ -84,8 +88,14 @@ func (t *part) twinless(on *table, column *server.Column, twin string) string {
 	case t.owes(on, column.Name):
 		return "an earlier statement is still to constrain it"
 	case on.Parent != "":
-		return "the table is a partition"
-	case slices.ContainsFunc(keys, func(c server.Constraint) bool { return slices.Contains(c.RefColumns, column.Name) }):
+		return "the table is a partition, or inherits from another one"
+	case t.world.inherited(on):
+		return "other tables inherit from it, and triggers do not see their rows"
+	case len(column.Computes) > 0:
+		return "it computes " + strings.Join(column.Computes, ", ")
+	case slices.ContainsFunc(on.Constraints, func(c server.Constraint) bool {
+		return c.Kind == kindForeign && t.world.named(c.References) == on && slices.Contains(c.RefColumns, column.Name)
+	}), slices.ContainsFunc(keys, func(c server.Constraint) bool { return slices.Contains(c.RefColumns, column.Name) }):
 		return "foreign keys point at it"
 	case slices.ContainsFunc(on.Constraints, func(c server.Constraint) bool {
 		return c.Kind == kindExclude && slices.Contains(c.Columns, column.Name)
@@ -198,6 +208,9 @@ func (t *part) retire(on *table, column server.Column, twin, sync string) {
 	d.Actions = append(first, d.Actions...)
 	if readers := t.world.readers(on, column.Name); len(readers) > 0 {
 		d.Caveats = append(d.Caveats, "view "+readers[0].Name+" reads the old column: replace it first, or the drop is refused")
+	}
+	for _, what := range column.Watched {
+		d.Caveats = append(d.Caveats, what+" stands on the old column: replace it first, or the drop is refused")
 	}
 }
 

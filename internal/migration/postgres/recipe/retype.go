@@ -156,8 +156,12 @@ func (t *part) swapless(on *table, column *server.Column, twin string) string {
 		return "its values are generated"
 	case t.owes(on, column.Name):
 		return "an earlier statement is still to constrain it"
-	case on.Partitioned || on.Parent != "":
-		return "the table is partitioned"
+	case on.Partitioned || on.Parent != "" || t.world.inherited(on):
+		return "the table is partitioned, or one of several that inherit"
+	case len(column.Computes) > 0:
+		return "it computes " + strings.Join(column.Computes, ", ")
+	case len(column.Watched) > 0:
+		return column.Watched[0] + " stands on it"
 	case slices.ContainsFunc(keys, func(c server.Constraint) bool { return slices.Contains(c.RefColumns, column.Name) }):
 		return "foreign keys point at it"
 	case slices.ContainsFunc(on.Constraints, reads):

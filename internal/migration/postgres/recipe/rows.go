@@ -12,8 +12,17 @@ import (
 
 // backfill plans work on rows in batches. It gives nil, and a fault, where there is nothing to walk a large table along.
 func (t *part) backfill(on *table, suffix, title string, b migration.Backfill) *draft {
-	b.Table, b.Key = on.full(), on.key()
+	set := make([]string, len(b.Set))
+	for i, a := range b.Set {
+		set[i] = a.Column
+	}
+	b.Table, b.Key = on.full(), on.key(set...)
 	if b.Key == nil {
+		if !on.small() && on.key() != nil {
+			t.fault("it sets "+strings.Join(on.key(), ", ")+", along which the rows of "+t.world.short(on)+" are walked",
+				"add a column of the new values, fill that, and let the new release use it")
+			return nil
+		}
 		if !on.small() {
 			t.fault("table "+t.world.short(on)+" has no key to walk its rows along",
 				"give it a primary key, or a unique index over columns that are NOT NULL, in a migration before this one")
@@ -79,7 +88,7 @@ func (t *part) updateRows(on *table, w work, b migration.Backfill) {
 		lent = t.lend(on, w)
 	}
 	read := w.read()
-	if w.onlyAdded() && (len(read) > 0 || len(t.statement.Hints.Keep) > 0) {
+	if w.onlyAdded() && (len(read) > 0 || len(t.statement.Hints.Keep) > 0) && !t.world.inherited(on) {
 		b.Sync = t.sync(on, w, read)
 		b.Violators = w.violators()
 		for _, column := range w.columns() {
@@ -182,7 +191,7 @@ func (t *part) sync(on *table, w work, read []string) *migration.Sync {
 
 func (p *planner) syncName(on *table, column string) string {
 	name := makeName("sync", "segue", on.Table.Name, column)
-	for n := 2; p.ids[migration.ChangeID("sync "+name)]; n++ {
+	for n := 2; p.ids[migration.ChangeID("sync "+name)] || slices.Contains(p.request.Syncs, name); n++ {
 		name = makeName("sync"+strconv.Itoa(n), "segue", on.Table.Name, column)
 	}
 	p.ids[migration.ChangeID("sync "+name)] = true

@@ -81,6 +81,9 @@ func (t *part) object() {
 	case sqltext.KindAlterDomain:
 		t.alterDomain()
 	case sqltext.KindAlterSequence:
+		if t.takes("alter sequence " + name) {
+			return
+		}
 		t.asWritten("alter sequence "+name, "", "a larger increment or another type changes which numbers "+t.older()+" draw")
 	case sqltext.KindGrant, sqltext.KindComment:
 		t.plain(migration.PhaseExpand, t.headline())
@@ -148,16 +151,16 @@ func (t *part) contract(suffix, title string, removes []migration.Object, action
 
 func (t *part) createView() {
 	name := t.objects()[0]
-	kind := when(t.shape.Materialized, "materialized ") + "view "
+	kind, title := when(t.shape.Materialized, "materialized ")+"view ", t.world.called(name)
 	place := t.world.view(name)
 	switch {
 	case place >= 0 && t.shape.IfNotExists:
-		t.nothing("create "+kind+name.Name, "it is there already")
-	case t.replaces(kind + name.Name):
+		t.nothing("create "+kind+title, "it is there already")
+	case t.replaces(kind + title):
 	case place >= 0:
-		t.plain(migration.PhaseExpand, "replace "+kind+name.Name, "what "+t.older()+" read through it may change")
+		t.plain(migration.PhaseExpand, "replace "+kind+title, "what "+t.older()+" read through it may change")
 	default:
-		t.asWritten("create "+kind+name.Name, "",
+		t.asWritten("create "+kind+title, "",
 			when(len(t.facts.Scanned) > 0, "it reads its tables in one long statement, whose snapshot keeps vacuum waiting"))
 		t.world.catalog.Views = append(t.world.catalog.Views, server.View{Schema: t.world.home(name), Name: name.Name, Materialized: t.shape.Materialized})
 	}
@@ -166,7 +169,7 @@ func (t *part) createView() {
 func (t *part) createFunction() {
 	name := t.objects()[0]
 	switch {
-	case t.replaces("function " + name.Name):
+	case t.replaces("function " + t.world.called(name)):
 	case t.world.function(name) >= 0:
 		t.plain(migration.PhaseExpand, "replace function "+name.Name, t.older()+" call the new one from now on; a new name would leave them theirs")
 	default:
@@ -198,53 +201,6 @@ func (t *part) createTrigger() {
 	t.drafts[len(t.drafts)-1].Actions[0].Undo = "DROP TRIGGER IF EXISTS " + quote(name) + " ON " + on.quoted()
 }
 
-// dropObjects plans drops of what has no rows. What is created again by the set is replaced in one step.
-func (t *part) dropObjects() {
-	kind := strings.TrimPrefix(string(t.shape.Kind), "drop ")
-	names := t.objects()
-	label, missing := kind, t.shape.IfExists
-	if t.shape.Materialized {
-		label = "materialized view"
-	}
-	var titles []string
-	var removes []migration.Object
-	for _, name := range names {
-		object := migration.Object{Kind: objectKind(kind), Name: name.Name}
-		key := label + " " + name.Name
-		switch kind {
-		case "view":
-			if i := t.world.view(name); i >= 0 {
-				missing = false
-				object.Name = t.world.catalog.Views[i].Schema + "." + name.Name
-			}
-		case "function":
-			missing = missing && t.world.function(name) < 0
-		case "trigger":
-			if on := t.world.table(t.shape.Table); on != nil {
-				object.Table = on.full()
-				key += " on " + on.full()
-				missing = missing && !slices.ContainsFunc(on.Triggers, func(g server.Trigger) bool { return g.Name == name.Name })
-			}
-		case "type":
-			missing = missing && !slices.ContainsFunc(t.world.catalog.Enums, func(e server.Enum) bool { return e.Name == name.Name })
-		default:
-			missing = false
-		}
-		if len(names) == 1 && !missing && t.comesAgain(key) {
-			return
-		}
-		titles, removes = append(titles, key), append(removes, object)
-	}
-	title := "drop " + strings.Join(titles, ", ")
-	if missing {
-		t.plain(migration.PhaseExpand, title).Why = "there is none of that name"
-		return
-	}
-	d := t.contract("", title, removes, action(t.statement.SQL, ""))
-	d.Facts = t.facts
-	t.forget(kind, names)
-}
-
 func (t *part) forget(kind string, names []sqltext.Name) {
 	for _, name := range names {
 		switch kind {
@@ -274,46 +230,4 @@ func objectKind(kind string) migration.ObjectKind {
 	default:
 		return migration.ObjectOther
 	}
-}
-
-// comesAgain says whether a later statement creates what this one drops, and leaves the drop to it.
-func (t *part) comesAgain(key string) bool {
-	if !slices.ContainsFunc(t.ahead, func(next Statement) bool { return t.world.creates(next.Shape) == key }) {
-		return false
-	}
-	t.replaced[key] = t
-	return true
-}
-
-// creates names what a statement creates, of the kinds that can be replaced in one step.
-func (w *world) creates(shape sqltext.Shape) string {
-	switch shape.Kind {
-	case sqltext.KindCreateView:
-		return when(shape.Materialized, "materialized ") + "view " + shape.Name.Name
-	case sqltext.KindCreateFunction:
-		return "function " + shape.Name.Name
-	case sqltext.KindCreateTrigger:
-		if on := w.table(shape.Table); on != nil {
-			return "trigger " + shape.Name.Name + " on " + on.full()
-		}
-		return ""
-	default:
-		return ""
-	}
-}
-
-// replaces drops and creates in one step what an earlier statement drops.
-func (t *part) replaces(key string) bool {
-	drop := t.replaced[key]
-	if drop == nil {
-		return false
-	}
-	delete(t.replaced, key)
-	t.origin = append(slices.Clone(drop.origin), t.origin...)
-	t.add("", migration.Change{
-		Phase: migration.PhaseExpand, Title: "replace " + key, Why: "dropped and created in one transaction, nobody finds it missing",
-		Facts: t.facts, Caveats: []string{t.older() + " go on with the new one"},
-		Actions: []migration.Action{{SQL: together("EXECUTE "+literal(drop.statement.SQL), "EXECUTE "+literal(t.statement.SQL))}},
-	})
-	return true
 }

@@ -121,6 +121,11 @@ func (w *world) function(name sqltext.Name) int {
 	})
 }
 
+// inherited says whether tables that are no partitions get their columns from it: a trigger of its own does not see their rows.
+func (w *world) inherited(t *table) bool {
+	return !t.Partitioned && slices.ContainsFunc(w.tables, func(other *table) bool { return other.Parent == t.full() })
+}
+
 // readers are the views that read a column, or any of a table's when it is "".
 func (w *world) readers(t *table, column string) []server.View {
 	var found []server.View
@@ -241,10 +246,11 @@ func (t *table) obeyed(columns []string, definition string) (key []string) {
 }
 
 // key gives the columns that rows can be walked along: the primary key, or a unique index over columns that are never NULL.
-func (t *table) key() []string {
+func (t *table) key(without ...string) []string {
 	var best []string
 	for _, index := range t.Indexes {
-		if !index.Unique || !index.Valid || index.Predicate != "" || slices.Contains(index.Columns, "") {
+		if !index.Unique || !index.Valid || index.Predicate != "" || slices.Contains(index.Columns, "") ||
+			slices.ContainsFunc(without, func(name string) bool { return slices.Contains(index.Columns, name) }) {
 			continue
 		}
 		if index.Primary {

@@ -107,6 +107,39 @@ func (r *run) locks(ctx context.Context, action migration.Action) (found []table
 	return found, exact, err
 }
 
+// had notes the strongest lock that the transaction really has on tables, where a change has several actions: its facts are of all of them together.
+func (r *run) had(ctx context.Context, tx pgx.Tx, locks []tableLock) error {
+	if len(r.change.Actions) < 2 || len(locks) == 0 {
+		return nil
+	}
+	oids := make([]uint32, len(locks))
+	for i, lock := range locks {
+		oids[i] = lock.oid
+	}
+	const query = `SELECT DISTINCT mode FROM pg_locks WHERE locktype = 'relation' AND pid = pg_backend_pid() AND granted AND relation = ANY($1)
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+	rows, err := tx.Query(ctx, query, oids)
+	if err != nil {
+		return err
+	}
+	modes, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	r.cost.Lock = migration.LockNone
+	for _, mode := range modes {
+		r.cost.Lock = max(r.cost.Lock, lockOf(mode))
+	}
+	return err
+}
+
+// lockOf reads the server's name of a mode ("ShareUpdateExclusiveLock").
+func lockOf(mode string) (lock migration.Lock) {
+	for lock = migration.LockAccessExclusive; lock > migration.LockNone; lock-- {
+		if strings.EqualFold(strings.ReplaceAll(lock.String(), " ", "")+"Lock", mode) {
+			return lock
+		}
+	}
+	return lock
+}
+
 // strongest gives the strongest of locks.
 func strongest(locks []tableLock) migration.Lock {
 	most := migration.LockNone

@@ -168,11 +168,13 @@ func (r *run) show(waiting string) {
 	r.watch(migration.Progress{ID: r.change.ID, Action: min(r.action+1, len(r.change.Actions)), Actions: len(r.change.Actions), Waiting: waiting})
 }
 
-// merged is the cost of a change so far with that of another action.
+// merged is the cost of a change so far with that of another action. A lock behind which nobody waits (VALIDATE CONSTRAINT) may be held for long.
 func merged(sum, one migration.Report) migration.Report {
 	sum.Tries += one.Tries
 	sum.LockWait += one.LockWait
-	sum.Held = max(sum.Held, one.Held)
+	if one.Lock.Blocks() != "" {
+		sum.Held = max(sum.Held, one.Held)
+	}
 	sum.Lock = max(sum.Lock, one.Lock)
 	sum.Caused = max(sum.Caused, one.Caused)
 	sum.Waiters += one.Waiters
@@ -218,6 +220,9 @@ func (r *run) transact(ctx context.Context) error {
 			return err
 		}
 		r.cost.Held = time.Since(w.granted)
+		if err := r.had(ctx, tx, locks); err != nil {
+			return err
+		}
 		return r.price(ctx, tx)
 	})
 }

@@ -48,6 +48,9 @@ type Column struct {
 	Collation string
 	// Nulls is the share of NULLs by the statistics, -1 when not known.
 	Nulls float64
+	// Computes lists generated columns that are computed from it; Watched what else of its table stands on it: policies and triggers of the team's
+	// ("policy own on table public.t").
+	Computes, Watched []string
 }
 
 // Constraint is one of a table's. Kind is pg_constraint.contype: c, f, p, u, x, n.
@@ -81,17 +84,18 @@ type Trigger struct {
 	Enabled                    bool
 }
 
-// View is a view or materialized view; Reads are the columns that it depends on, "schema.table.column".
+// View is a view or materialized view with its columns, in order; Reads are the columns that it depends on, "schema.table.column".
 type View struct {
 	Schema, Name string
 	Materialized bool
 	Definition   string
+	Columns      []string
 	Reads        []string
 }
 
-// Function is one of the user's own.
+// Function is one of the user's own; Types are those of its arguments, without their names.
 type Function struct {
-	Schema, Name, Arguments, Language, Source string
+	Schema, Name, Arguments, Types, Language, Source string
 	// Reads are columns by dependency (BEGIN ATOMIC), "schema.table.column".
 	Reads []string
 }

@@ -27,7 +27,14 @@ SELECT a.attrelid AS relation, a.attname::text AS name, format_type(a.atttypid, 
        CASE a.attidentity WHEN 'a' THEN 'always' WHEN 'd' THEN 'by default' ELSE '' END AS identity,
        coalesce((SELECT format('%I.%I', ln.nspname, l.collname) FROM pg_collation l JOIN pg_namespace ln ON ln.oid = l.collnamespace
                  JOIN pg_type t ON t.oid = a.atttypid WHERE l.oid = a.attcollation AND l.oid <> t.typcollation), '') AS collation,
-       coalesce(s.null_frac, -1)::float8 AS nulls
+       coalesce(s.null_frac, -1)::float8 AS nulls,
+       ARRAY(SELECT DISTINCT g.attname::text FROM pg_depend d JOIN pg_attribute g ON g.attrelid = a.attrelid AND g.attnum <> a.attnum AND g.attgenerated <> ''
+             LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
+             WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum AND (e.adrelid = a.attrelid AND e.adnum = g.attnum
+               OR d.classid = 'pg_class'::regclass AND d.objid = a.attrelid AND d.objsubid = g.attnum) ORDER BY 1) AS computes,
+       ARRAY(SELECT DISTINCT pg_describe_object(d.classid, d.objid, 0) FROM pg_depend d LEFT JOIN pg_trigger t ON d.classid = 'pg_trigger'::regclass AND t.oid = d.objid
+             WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum
+               AND (d.classid = 'pg_policy'::regclass OR NOT t.tgisinternal AND t.tgname NOT LIKE 'segue\_%') ORDER BY 1) AS watched
 FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
   LEFT JOIN pg_stats s ON s.schemaname = n.nspname AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
@@ -69,6 +76,7 @@ ORDER BY t.tgrelid, t.tgname`
 // queryViews: a view's columns are dependencies of its rule.
 const queryViews = `
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind = 'm' AS materialized, pg_get_viewdef(c.oid) AS definition,
+       ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum) AS columns,
        coalesce((SELECT array_agg(DISTINCT format('%s.%s.%s', rn.nspname, rc.relname, a.attname) ORDER BY format('%s.%s.%s', rn.nspname, rc.relname, a.attname))
                  FROM pg_rewrite w JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid AND d.refclassid = 'pg_class'::regclass
                  JOIN pg_class rc ON rc.oid = d.refobjid JOIN pg_namespace rn ON rn.oid = rc.relnamespace
@@ -80,7 +88,8 @@ WHERE c.relkind IN ('v', 'm') AND c.relpersistence <> 't' AND ` + userSchema + `
 ORDER BY 1, 2`
 
 const queryFunctions = `
-SELECT n.nspname::text AS schema, p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments, l.lanname::text AS language,
+SELECT n.nspname::text AS schema, p.proname::text AS name, pg_get_function_identity_arguments(p.oid) AS arguments,
+       oidvectortypes(p.proargtypes) AS types, l.lanname::text AS language,
        coalesce(nullif(p.prosrc, ''), CASE WHEN p.prokind IN ('f', 'p') AND l.lanname = 'sql' THEN pg_get_functiondef(p.oid) END, '') AS source,
        coalesce((SELECT array_agg(DISTINCT format('%s.%s.%s', rn.nspname, rc.relname, a.attname) ORDER BY format('%s.%s.%s', rn.nspname, rc.relname, a.attname))
                  FROM pg_depend d JOIN pg_class rc ON rc.oid = d.refobjid JOIN pg_namespace rn ON rn.oid = rc.relnamespace

@@ -170,7 +170,7 @@ func (c *Scratch) build(ctx context.Context, plan blueprint) error {
 	for _, one := range plan.settings {
 		c.set(ctx, one)
 	}
-	if _, err := c.keeper.Exec(ctx, "SET check_function_bodies = off; SET statement_timeout = '"+patience+"'; SET client_min_messages = error"); err != nil {
+	if _, err := c.keeper.Exec(ctx, "SET check_function_bodies = off; SET synchronous_commit = off; SET statement_timeout = '"+patience+"'; SET client_min_messages = error"); err != nil {
 		return err
 	}
 	var firm []object
@@ -211,8 +211,15 @@ func (c *Scratch) set(ctx context.Context, one setting) {
 	}
 }
 
-// make makes objects in one transaction.
+// make makes objects in one transaction: all in one go, or one by one where that fails, to say which.
 func (c *Scratch) make(ctx context.Context, objects []object) error {
+	var all strings.Builder
+	for _, o := range objects {
+		all.WriteString(o.SQL + "\n;\n")
+	}
+	if _, err := c.keeper.Exec(ctx, all.String()); err == nil || ctx.Err() != nil || c.keeper.IsClosed() {
+		return err
+	}
 	return pgx.BeginFunc(ctx, c.keeper, func(tx pgx.Tx) error {
 		for _, o := range objects {
 			if _, err := tx.Exec(ctx, o.SQL); err != nil {
