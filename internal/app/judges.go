@@ -12,11 +12,13 @@ import (
 	"github.com/segue-deploy/segue/internal/judge/limits"
 	"github.com/segue-deploy/segue/internal/judge/logs"
 	"github.com/segue-deploy/segue/internal/judge/metrics"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 	"github.com/segue-deploy/segue/internal/judge/responses"
+	"github.com/segue-deploy/segue/internal/spec"
 )
 
-// judgesOf makes the judges of one rollout: plain limits, and those that weigh evidence within one budget of false alarms.
-func judgesOf(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
+// Panel seats the judges of one rollout: plain limits, and those that weigh evidence within one budget of false alarms.
+func Panel(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
 	all := []judge.Judge{limits.New(settings.Limits)}
 	judging := settings.Judging
 	if judging.Budget <= 0 {
@@ -41,6 +43,17 @@ func judgesOf(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
 		all = append(all, responses.New(share.Responses))
 	}
 	return []judge.Judge{&panel{judges: all, caveats: caveats}}
+}
+
+// panelFor seats the judges of a service for a rehearsal.
+func panelFor(project *spec.Project, service spec.Service) (func() []judge.Judge, error) {
+	caveats, err := readCaveats(project, service)
+	if err != nil {
+		return nil, err
+	}
+	settings := service.Service
+	settings.Judging.Caveats = caveats
+	return func() []judge.Judge { return Panel(settings, rehearsal.Candidate) }, nil
 }
 
 func caveatsOf(settings segue.Service) []logs.Caveat {

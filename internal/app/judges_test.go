@@ -7,6 +7,7 @@ import (
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/judgetest"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 )
 
 // shopSettings are those of a service by default, with answers compared.
@@ -19,13 +20,13 @@ func shopSettings() segue.Service {
 }
 
 func panelOf(settings segue.Service) func() []judge.Judge {
-	return func() []judge.Judge { return judgesOf(settings, "v2") }
+	return func() []judge.Judge { return Panel(settings, rehearsal.Candidate) }
 }
 
 // TestPanelKeepsWhatAJudgeMust holds the judges of the product together to what each of them promises.
 func TestPanelKeepsWhatAJudgeMust(t *testing.T) {
 	t.Parallel()
-	judgetest.Conformance(t, func() judge.Judge { return judgesOf(shopSettings(), "v2")[0] })
+	judgetest.Conformance(t, func() judge.Judge { return Panel(shopSettings(), rehearsal.Candidate)[0] })
 }
 
 // TestEqualReleasesStay rolls releases out that differ in nothing, on servers that do, with bursts, restarts, days and nights. One in twenty may be

@@ -60,6 +60,7 @@ func Main(ctx context.Context, args []string, stdio Stdio) int {
 		},
 		Shim:   shim.Run,
 		Record: Record,
+		Panel:  panelFor,
 		Demo: func(ctx context.Context, o cli.DemoOptions) error {
 			if o.Stop != "" {
 				return StopDemo(ctx, o.Stop)

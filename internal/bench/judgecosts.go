@@ -13,8 +13,8 @@ import (
 
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/evidence"
-	"github.com/segue-deploy/segue/internal/judge/judgetest"
 	"github.com/segue-deploy/segue/internal/judge/logs"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 	"github.com/segue-deploy/segue/internal/judge/template"
 	"github.com/segue-deploy/segue/internal/judge/template/templatetest"
 	"github.com/segue-deploy/segue/internal/telemetry"
@@ -155,7 +155,7 @@ func measureEvidence(ctx context.Context, t *Table) {
 
 // measureWeigh tells what a window costs the judge of logs.
 func measureWeigh(ctx context.Context, t *Table) error {
-	world := judgetest.World{Seed: 1, Servers: 10, Templates: 5000, LogRate: 20_000, History: 10 * time.Minute, Length: 5 * time.Minute}
+	world := rehearsal.World{Seed: 1, Servers: 10, Templates: 5000, LogRate: 20_000, History: 10 * time.Minute, Length: 5 * time.Minute}
 	j, told := logs.New(logs.Config{}), 0
 	var took []float64
 	var first, all time.Duration

@@ -3,24 +3,21 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"time"
 
 	nouns "github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/app"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/evidence"
 	"github.com/segue-deploy/segue/internal/judge/judgetest"
-	"github.com/segue-deploy/segue/internal/judge/logs"
 	"github.com/segue-deploy/segue/internal/judge/metrics"
-	"github.com/segue-deploy/segue/internal/judge/responses"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
+	"github.com/segue-deploy/segue/internal/spec"
 )
 
 const (
-	// falseAlarms is the budget that the product's panel is given for a rollout: its default.
-	falseAlarms = 0.05
 	// kayentaLook is how often Kayenta's rule is looked at, from kayentaFrom points on.
 	kayentaLook = time.Minute
 	kayentaFrom = 10
@@ -28,19 +25,28 @@ const (
 	unseen = 1 << 40
 )
 
-// panelOf gives the judges that the product seats for a rollout.
-func panelOf(s judgetest.Scenario) []judge.Judge {
-	share := evidence.DefaultBudget(falseAlarms)
-	panel := []judge.Judge{logs.New(logs.Config{Alpha: share.Logs}), metrics.New(metrics.Config{Budget: share})}
-	if s.World.Mirror > 0 {
-		panel = append(panel, responses.New(share.Responses))
+// defaultProject has judges by default, with metrics of the instances.
+const defaultProject = `project: bench
+services:
+  web:
+    workload: {driver: process, servers: 2, artifact: "./{release}", command: ["{artifact}", --listen, "{address}"]}
+    balancer: {driver: embedded, listen: "127.0.0.1:8080"}
+    judges: {metrics: {scrape: {}}}
+`
+
+// defaultSettings are those of a service that says nothing of judges but that its instances have metrics.
+func defaultSettings() (nouns.Service, error) {
+	project, err := spec.Parse([]byte(defaultProject), spec.Options{})
+	if err != nil {
+		return nouns.Service{}, err
 	}
-	return panel
+	return project.Services[0].Service, nil
 }
 
-// sentence is what the ways of judging made of one rollout: when they failed it, from its start; 0 for never.
+// sentence is what the ways of judging made of one rollout: when they failed it, from its start; 0 for never. The panel is the product's judges of
+// evidence, limits the plain ones beside them.
 type sentence struct {
-	panel, naive, kayenta time.Duration
+	panel, limits, naive, kayenta time.Duration
 	// judge is the product's judge that failed it. held says that the panel held it at the end.
 	judge string
 	held  bool
@@ -50,83 +56,85 @@ type sentence struct {
 
 // hearing is all ways of judging at one rollout.
 type hearing struct {
-	sentence
-	seated        []judge.Judge
-	plain         []judge.Judge
-	spinnaker     *metrics.Kayenta
-	start, looked time.Time
+	panel, limits, naive *rehearsal.Hearing
+	spinnaker            *metrics.Kayenta
+	start, looked        time.Time
+	kayenta              time.Duration
+	score                float64
 }
 
 // sit has all ways judge one rollout, window by window, to its end; or until all of them failed it, where only the times count.
-func sit(ctx context.Context, s judgetest.Scenario, times bool) (sentence, error) {
-	h := hearing{seated: panelOf(s), plain: []judge.Judge{judgetest.NewNaive()}, spinnaker: metrics.NewKayenta()}
-	for window := range s.World.Windows() {
+func sit(ctx context.Context, w rehearsal.World, settings nouns.Service, times bool) (sentence, error) {
+	if w.Mirror > 0 {
+		settings.Judging.Mirror = &nouns.Mirror{Share: w.Mirror}
+	}
+	plain := settings
+	plain.Judging.Budget, settings.Limits = 0, nouns.Limits{MinSamples: settings.Limits.MinSamples}
+	h := hearing{
+		panel: rehearsal.NewHearing(app.Panel(settings, rehearsal.Candidate)), limits: rehearsal.NewHearing(app.Panel(plain, rehearsal.Candidate)),
+		naive:     rehearsal.NewHearing([]judge.Judge{rehearsal.NewNaive()}),
+		spinnaker: metrics.NewKayenta(),
+	}
+	for window := range w.Windows() {
 		if ctx.Err() != nil {
-			return h.sentence, context.Cause(ctx)
-		}
-		if h.start.IsZero() {
-			h.start, h.looked = window.Since, window.Since
+			return sentence{}, context.Cause(ctx)
 		}
 		h.weigh(window)
-		if times && h.panel > 0 && h.naive > 0 && h.kayenta > 0 {
+		if times && h.kayenta > 0 && failedAfter(h.panel) > 0 && failedAfter(h.naive) > 0 {
 			break
 		}
 	}
-	return h.sentence, nil
+	s := sentence{
+		panel: failedAfter(h.panel), limits: failedAfter(h.limits), naive: failedAfter(h.naive), kayenta: h.kayenta, score: h.score,
+		held: h.panel.Ruling == nouns.RulingHold,
+	}
+	if s.panel > 0 {
+		s.judge = h.panel.Findings[0].Judge
+	}
+	return s, nil
+}
+
+func failedAfter(h *rehearsal.Hearing) time.Duration {
+	if h.Ruling != nouns.RulingFail {
+		return 0
+	}
+	return h.After
 }
 
 func (h *hearing) weigh(window judge.Evidence) {
-	at := window.Until.Sub(h.start)
-	if h.panel == 0 {
-		verdict := weighAll(h.seated, window)
-		h.held = verdict.Ruling == nouns.RulingHold
-		if verdict.Ruling == nouns.RulingFail {
-			h.panel, h.judge = at, failedBy(verdict)
-		}
+	if h.start.IsZero() {
+		h.start, h.looked = window.Since, window.Since
 	}
-	if h.naive == 0 && weighAll(h.plain, window).Ruling == nouns.RulingFail {
-		h.naive = at
-	}
+	h.panel.Weigh(window)
+	h.limits.Weigh(window)
+	h.naive.Weigh(window)
 	f := h.spinnaker.Weigh(window)
 	if len(f) == 0 || window.Until.Sub(h.looked) < kayentaLook {
 		return
 	}
 	h.looked, h.score = window.Until, f[0].Value
 	if h.kayenta == 0 && min(f[0].Samples, f[0].BaselineSamples) >= kayentaFrom && f[0].Value < evidence.KayentaMarginal {
-		h.kayenta = at
+		h.kayenta = window.Until.Sub(h.start)
 	}
-}
-
-func weighAll(judges []judge.Judge, window judge.Evidence) nouns.Verdict {
-	findings := make([]nouns.Finding, 0, len(judges))
-	for _, j := range judges {
-		findings = append(findings, j.Weigh(window)...)
-	}
-	return nouns.Combine(window.Until, findings)
-}
-
-func failedBy(verdict nouns.Verdict) string {
-	for _, f := range verdict.Findings {
-		if f.Ruling == nouns.RulingFail {
-			return f.Judge
-		}
-	}
-	return ""
 }
 
 // sitAll does it for many rollouts, on all cores.
-func sitAll(ctx context.Context, scenarios []judgetest.Scenario, times bool) ([]sentence, error) {
-	results, faults := make([]sentence, len(scenarios)), make([]error, len(scenarios))
+func sitAll(ctx context.Context, worlds []rehearsal.World, times bool) ([]sentence, error) {
+	settings, err := defaultSettings()
+	if err != nil {
+		return nil, fmt.Errorf("read defaults: %w", err)
+	}
+	results, faults := make([]sentence, len(worlds)), make([]error, len(worlds))
 	next := make(chan int)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for i := range next {
-				results[i], faults[i] = sit(ctx, scenarios[i], times)
+				results[i], faults[i] = sit(ctx, worlds[i], settings, times)
 			}
 		})
 	}
-	for i := range scenarios {
+	for i := range worlds {
 		next <- i
 	}
 	close(next)
@@ -141,7 +149,7 @@ func sitAll(ctx context.Context, scenarios []judgetest.Scenario, times bool) ([]
 
 // alarms counts those that were false.
 type alarms struct {
-	rollouts, panel, held, naive, unpassed, kayenta int
+	rollouts, panel, held, limits, naive, unpassed, kayenta int
 }
 
 func (a *alarms) add(r sentence) {
@@ -152,6 +160,7 @@ func (a *alarms) add(r sentence) {
 		{&a.rollouts, true},
 		{&a.panel, r.panel > 0},
 		{&a.held, r.panel == 0 && r.held},
+		{&a.limits, r.limits > 0},
 		{&a.naive, r.naive > 0},
 		{&a.unpassed, r.score < evidence.KayentaPass},
 		{&a.kayenta, r.kayenta > 0},
@@ -165,95 +174,37 @@ func (a *alarms) add(r sentence) {
 // measureFalseAlarms counts how many of so many rollouts of an equal release would be rolled back.
 func measureFalseAlarms(ctx context.Context, t *Table, rollouts int) (a alarms, err error) {
 	began := time.Now()
-	scenarios := judgetest.AAWorlds(rollouts)
-	for i := range scenarios {
-		scenarios[i].World.Seed += unseen
+	worlds := make([]rehearsal.World, 0, rollouts)
+	for _, s := range judgetest.AAWorlds(rollouts) {
+		worlds = append(worlds, s.World.With(func(w *rehearsal.World) { w.Seed += unseen }))
 	}
-	results, err := sitAll(ctx, scenarios, false)
+	results, err := sitAll(ctx, worlds, false)
 	if err != nil {
 		return a, err
 	}
 	by := map[string]int{}
-	for _, r := range results {
+	for i, r := range results {
 		a.add(r)
 		if r.panel > 0 {
 			by[r.judge]++
+			t.Say("  failed by %s after %s: seed %d, %d servers, %s", r.judge, r.panel, worlds[i].Seed, worlds[i].Servers, worlds[i].Style)
 		}
 	}
 	t.Say("%d equal releases in %s: failed by the panel %d %v", rollouts, time.Since(began).Round(time.Second), a.panel, by)
+	budget, err := defaultSettings()
+	if err != nil {
+		return a, err
+	}
 	row := func(name string, n int, versus string) {
-		low, high := interval(n, rollouts)
+		low, high := rehearsal.Wilson(n, rollouts)
 		t.Add("judges.false."+name, float64(n), fmt.Sprintf("of %d", rollouts), fmt.Sprintf("%.1f %% (95 %%: %.1f to %.1f); %s",
 			100*float64(n)/float64(rollouts), 100*low, 100*high, versus))
 	}
-	row("segue", a.panel, fmt.Sprintf("rolled back by logs, metrics and responses; promised %.0f %%", 100*falseAlarms))
+	row("segue", a.panel, fmt.Sprintf("rolled back by the judges of evidence; promised %.0f %%", 100*budget.Judging.Budget))
 	row("segue.held", a.held, "held at the end, for a person to look")
+	row("limits", a.limits, "rolled back by the plain limits, which have no budget")
 	row("kayenta", a.unpassed, "one look after an hour, candidate against all stable servers: score below 95")
 	row("kayenta.looks", a.kayenta, "a look a minute from the tenth on, score below 75 at some")
 	row("naive", a.naive, "a warning or error that nobody wrote before")
 	return a, nil
-}
-
-// interval is Wilson's of a share.
-func interval(n, of int) (low, high float64) {
-	const z = 1.96
-	p, count := float64(n)/float64(of), float64(of)
-	middle, spread := p+z*z/(2*count), z*math.Sqrt(p*(1-p)/count+z*z/(4*count*count))
-	return max(0, (middle-spread)/(1+z*z/count)), (middle + spread) / (1 + z*z/count)
-}
-
-// measureDetection tells how late faults are found in fleets of 2, 4 and 10 servers, by those that can. Who fails equal releases too finds everything.
-func measureDetection(ctx context.Context, t *Table, equal alarms, full bool) error {
-	seeds := 5
-	if full {
-		seeds = 30
-	}
-	styles := judgetest.Styles()
-	for _, fault := range []struct {
-		name   string
-		change judgetest.Change
-	}{
-		{"line", judgetest.Change{Kind: judgetest.NewLine, Size: 1, Severity: "error"}},
-		{"errors", judgetest.Change{Kind: judgetest.MoreErrors, Size: 3}},
-		{"latency", judgetest.Change{Kind: judgetest.Slow, Size: 2}},
-	} {
-		scenarios := make([]judgetest.Scenario, 0, 3*seeds)
-		for i := range 3 * seeds {
-			world := judgetest.World{
-				Seed: unseen + uint64(i), Servers: []int{2, 4, 10}[i%3], Style: styles[i%len(styles)].Name, Changes: []judgetest.Change{fault.change},
-			}
-			scenarios = append(scenarios, judgetest.Scenario{Name: fault.name, World: world, Want: nouns.RulingFail})
-		}
-		results, err := sitAll(ctx, scenarios, true)
-		if err != nil {
-			return err
-		}
-		label := fmt.Sprintf("judges.found.%s.", fault.name)
-		fails := func(n int) string {
-			return fmt.Sprintf("%s; fails %d of %d equal ones", fault.change, n, equal.rollouts)
-		}
-		delay(t, label+"segue", results, fails(equal.panel), func(r sentence) time.Duration { return r.panel })
-		if fault.change.Kind == judgetest.NewLine {
-			delay(t, label+"naive", results, fails(equal.naive), func(r sentence) time.Duration { return r.naive })
-		} else {
-			delay(t, label+"kayenta", results, fails(equal.kayenta), func(r sentence) time.Duration { return r.kayenta })
-		}
-	}
-	return nil
-}
-
-// delay puts the median time to a fail in, of those that were found.
-func delay(t *Table, name string, results []sentence, note string, of func(sentence) time.Duration) {
-	var found []time.Duration
-	for _, r := range results {
-		if d := of(r); d > 0 {
-			found = append(found, d)
-		}
-	}
-	slices.Sort(found)
-	middle := 0.0
-	if len(found) > 0 {
-		middle = found[len(found)/2].Seconds()
-	}
-	t.Add(name, middle, "s", fmt.Sprintf("median; found %d of %d: %s", len(found), len(results), note))
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/api"
+	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/spec"
 )
 
@@ -41,6 +42,8 @@ type Dependencies struct {
 	Demo func(ctx context.Context, o DemoOptions) error
 	// Record notes what a command sends to a database.
 	Record func(ctx context.Context, o RecordOptions) (Recorded, error)
+	// Panel seats the judges that a service of a project is judged by, each time with empty memories.
+	Panel func(project *spec.Project, service spec.Service) (func() []judge.Judge, error)
 	// Checks find faults in a project that only a driver or the witness can know.
 	Checks []func(*spec.Project) []spec.Complaint
 

@@ -16,6 +16,9 @@ import (
 
 	"github.com/segue-deploy/segue/internal/api"
 	"github.com/segue-deploy/segue/internal/cli"
+	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
+	"github.com/segue-deploy/segue/internal/spec"
 )
 
 // TestMain makes the test program stand in for segue in the scripts: with a controller that a script has started, and never with one of its own.
@@ -36,6 +39,9 @@ func segueCommand() int {
 		Stdio:   cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		Connect: connect, Running: connect, Getenv: os.Getenv, LookupEnv: os.LookupEnv,
 		Now: func() time.Time { return dawn().Add(5 * time.Minute) },
+		Panel: func(*spec.Project, spec.Service) (func() []judge.Judge, error) {
+			return func() []judge.Judge { return []judge.Judge{rehearsal.NewNaive()} }, nil
+		},
 		Demo: func(_ context.Context, o cli.DemoOptions) error {
 			_, err := o.Out.Write([]byte("a demonstration\n"))
 			return err

@@ -66,7 +66,7 @@ Exit codes: 0 done; 1 fault; 2 wrong usage or configuration; 10 held, waiting fo
 	}
 	add(groupDeploy, newPlan(s), newPrepare(s), newDeploy(s), newRollback(s), newContract(s))
 	add(groupOperate, newPromote(s), newApprove(s), newPause(s), newResume(s), newAbort(s), newDrain(s), newAdmit(s))
-	add(groupLook, newStatus(s), newCompare(s), newCaveat(s), newWhy(s), newHistory(s), newReceipt(s), newLogs(s), newDB(s), newRecord(s))
+	add(groupLook, newStatus(s), newCompare(s), newCaveat(s), newWhy(s), newHistory(s), newReceipt(s), newLogs(s), newJudges(s), newDB(s), newRecord(s))
 	add(groupProject, newInit(s), newValidate(s), newSchema(s))
 	add(groupProcess, newServe(s), newProxy(s), newShim(s), newDemo(s), newVersion(s))
 	root.SetHelpCommandGroupID(groupProcess)

@@ -35,7 +35,7 @@ type part struct {
 
 func run(ctx context.Context) error {
 	out := flag.String("out", "bench.json", "`file` for the rows")
-	only := flag.String("only", "", "measure only this `part`: proxy, failures, rollout, fleet, databases or judges")
+	only := flag.String("only", "", "measure only this `part`: proxy, failures, rollout, fleet, databases or judges (or a part of that: judges/rates)")
 	quick := flag.Bool("quick", false, "shorter rounds")
 	flag.Parse()
 	table := &bench.Table{Log: os.Stderr}
@@ -60,9 +60,11 @@ func run(ctx context.Context) error {
 		{"rollout", func() error { return bench.Rollout(ctx, table, programs, min(rounds, 3)) }},
 		{"fleet", func() error { return bench.Fleets(ctx, table, bench.FleetSizes(*quick)) }},
 		{"databases", func() error { return bench.Databases(ctx, table, full) }},
-		{"judges", func() error { return bench.Judges(ctx, table, programs, full) }},
+		{"judges/costs", func() error { return bench.JudgeCosts(ctx, table) }},
+		{"judges/rates", func() error { return bench.JudgeRates(ctx, table, full) }},
+		{"judges/mirror", func() error { return bench.Mirror(ctx, table, programs, full) }},
 	} {
-		if *only != "" && *only != p.name {
+		if *only != "" && *only != p.name && !strings.HasPrefix(p.name, *only+"/") {
 			continue
 		}
 		if err := p.measure(); err != nil {

@@ -1,3 +1,7 @@
+// Package judgetest tests judges: it has them weigh generated rollouts, and scores what they say.
+//
+// Suite is a list of rollouts with known faults and with what only looks like one; AA are rollouts in which nothing is wrong. Conformance is what
+// every judge must hold.
 package judgetest
 
 import (
@@ -12,6 +16,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
@@ -31,24 +36,24 @@ func Conformance(t *testing.T, make func() judge.Judge) {
 }
 
 // trials are rollouts that say something to every judge: nothing new, and all kinds of faults at once.
-func trials() []World {
-	w := World{Seed: 7, Servers: 3, Length: 15 * time.Minute, Mirror: 0.1, Templates: 60}
+func trials() []rehearsal.World {
+	w := rehearsal.World{Seed: 7, Servers: 3, Length: 15 * time.Minute, Mirror: 0.1, Templates: 60}
 	bad := w
-	bad.Changes = []Change{
-		{Kind: NewLine, Size: 4},
-		{Kind: StackTrace, Size: 2},
-		{Kind: NoHeartbeat},
-		{Kind: Slow, Size: 1.6},
-		{Kind: MoreErrors, Size: 5},
-		{Kind: Leak, Size: 0.1},
-		{Kind: WrongField, Size: 0.5},
-		{Kind: CrashLoop, Size: 3},
-		{Kind: StartLines, Size: 4, Severity: "warn"},
-		{Kind: Merge, After: 5 * time.Minute},
-		{Kind: Wording},
-		{Kind: Lossy, Size: 3, After: 12 * time.Minute},
+	bad.Changes = []rehearsal.Change{
+		{Kind: rehearsal.NewLine, Size: 4},
+		{Kind: rehearsal.StackTrace, Size: 2},
+		{Kind: rehearsal.NoHeartbeat},
+		{Kind: rehearsal.Slow, Size: 1.6},
+		{Kind: rehearsal.MoreErrors, Size: 5},
+		{Kind: rehearsal.Leak, Size: 0.1},
+		{Kind: rehearsal.WrongField, Size: 0.5},
+		{Kind: rehearsal.CrashLoop, Size: 3},
+		{Kind: rehearsal.StartLines, Size: 4, Severity: "warn"},
+		{Kind: rehearsal.Merge, After: 5 * time.Minute},
+		{Kind: rehearsal.Wording},
+		{Kind: rehearsal.Lossy, Size: 3, After: 12 * time.Minute},
 	}
-	return []World{w, bad}
+	return []rehearsal.World{w, bad}
 }
 
 func ruling(findings []segue.Finding) segue.Ruling {
@@ -83,17 +88,18 @@ func testName(t *testing.T, make func() judge.Judge) {
 
 // testSilence: nothing seen is neither good nor bad, however long it lasts.
 func testSilence(t *testing.T, make func() judge.Judge) {
+	const look = 10 * time.Second
 	start := time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC)
 	empty := func(i int) judge.Evidence {
-		since := start.Add(time.Duration(i) * step)
-		return judge.Evidence{Service: Service, Stable: Stable, Candidate: Candidate, Since: since, Until: since.Add(step)}
+		since := start.Add(time.Duration(i) * look)
+		return judge.Evidence{Service: rehearsal.Service, Stable: rehearsal.Stable, Candidate: rehearsal.Candidate, Since: since, Until: since.Add(look)}
 	}
 	for name, window := range map[string]func(i int) judge.Evidence{
 		"nothing at all": func(int) judge.Evidence { return judge.Evidence{} },
 		"no servers":     empty,
 		"idle servers": func(i int) judge.Evidence {
 			e := empty(i)
-			e.Servers = []judge.ServerEvidence{{Server: "web-1", Release: Candidate}, {Server: "web-2", Release: Stable}}
+			e.Servers = []judge.ServerEvidence{{Server: "web-1", Release: rehearsal.Candidate}, {Server: "web-2", Release: rehearsal.Stable}}
 			return e
 		},
 	} {
@@ -110,7 +116,7 @@ func testSilence(t *testing.T, make func() judge.Judge) {
 
 // testOneSide: there is nothing to compare with.
 func testOneSide(t *testing.T, make func() judge.Judge) {
-	for _, without := range []segue.ReleaseName{Stable, Candidate} {
+	for _, without := range []segue.ReleaseName{rehearsal.Stable, rehearsal.Candidate} {
 		for _, history := range []bool{true, false} {
 			j := make()
 			for window := range trials()[0].Windows() {
@@ -133,7 +139,7 @@ func testEmptyBetween(t *testing.T, make func() judge.Judge) {
 	j := make()
 	for window := range trials()[0].Windows() {
 		before := ruling(j.Weigh(window))
-		empty := judge.Evidence{Service: Service, Stable: Stable, Candidate: Candidate, Since: window.Until, Until: window.Until}
+		empty := judge.Evidence{Service: rehearsal.Service, Stable: rehearsal.Stable, Candidate: rehearsal.Candidate, Since: window.Until, Until: window.Until}
 		for range 3 {
 			if findings := j.Weigh(empty); before != segue.RulingFail && ruling(findings) == segue.RulingFail {
 				t.Fatalf("%q until %s, and fail after an empty window: %+v", before, window.Until, findings)
@@ -235,7 +241,7 @@ func anyWindow(t *rapid.T, history bool) judge.Evidence {
 	moment := rapid.Map(rapid.SampledFrom([]int64{0, 10, 60, 600, -600, 1 << 40}), func(s int64) time.Time { return start.Add(time.Duration(s) * time.Second) })
 	id := rapid.SampledFrom([]string{"", "a", "b", "c", "0000000000000001"})
 	e := judge.Evidence{
-		Service: Service, Stable: Stable, Candidate: Candidate, Since: moment.Draw(t, "since"), Until: moment.Draw(t, "until"),
+		Service: rehearsal.Service, Stable: rehearsal.Stable, Candidate: rehearsal.Candidate, Since: moment.Draw(t, "since"), Until: moment.Draw(t, "until"),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "servers") {
 		e.Servers = append(e.Servers, anyServer(t, moment, id))
@@ -268,7 +274,7 @@ func anyWindow(t *rapid.T, history bool) judge.Evidence {
 func anyServer(t *rapid.T, moment *rapid.Generator[time.Time], id *rapid.Generator[string]) judge.ServerEvidence {
 	s := judge.ServerEvidence{
 		Server:   rapid.SampledFrom([]segue.ServerName{"", "web-1", "web-2", "web-3"}).Draw(t, "server"),
-		Release:  rapid.SampledFrom([]segue.ReleaseName{"", Stable, Candidate, "v0"}).Draw(t, "release"),
+		Release:  rapid.SampledFrom([]segue.ReleaseName{"", rehearsal.Stable, rehearsal.Candidate, "v0"}).Draw(t, "release"),
 		Requests: anyCount().Draw(t, "requests"), Errors: anyCount().Draw(t, "errors"), Ready: rapid.Bool().Draw(t, "ready"),
 		Crashes: int(anyCount().Draw(t, "crashes")), Restarts: int(anyCount().Draw(t, "restarts")), Started: moment.Draw(t, "started"),
 		LogsRead: rapid.Bool().Draw(t, "logs read"), LogsLost: anyCount().Draw(t, "logs lost"),

@@ -1,240 +1,22 @@
 package judgetest_test
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
-	"math"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/judgetest"
-	"github.com/segue-deploy/segue/internal/judge/template"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 )
 
-func naive() []judge.Judge { return []judge.Judge{judgetest.NewNaive()} }
+func naive() []judge.Judge { return []judge.Judge{rehearsal.NewNaive()} }
 
 func TestNaiveConforms(t *testing.T) {
-	judgetest.Conformance(t, func() judge.Judge { return judgetest.NewNaive() })
-}
-
-// anyWorld draws small worlds of all kinds.
-func anyWorld(t *rapid.T) judgetest.World {
-	kinds := []judgetest.Kind{
-		judgetest.NewLine, judgetest.StackTrace, judgetest.MoreWarnings, judgetest.NoHeartbeat, judgetest.Slow, judgetest.SlowRoute, judgetest.MoreErrors,
-		judgetest.RouteErrors, judgetest.WrongField, judgetest.Leak, judgetest.CrashLoop, judgetest.Wording, judgetest.StartLines, judgetest.Version,
-		judgetest.Keys, judgetest.NewInfo, judgetest.Merge, judgetest.ExtraField, judgetest.Fewer, judgetest.Incident, judgetest.Lossy,
-	}
-	var styles []string
-	for _, s := range judgetest.Styles() {
-		styles = append(styles, s.Name)
-	}
-	w := judgetest.World{
-		Seed: rapid.Uint64().Draw(t, "seed"), Servers: rapid.IntRange(2, 4).Draw(t, "servers"), Length: 5 * time.Minute, History: 30 * time.Minute,
-		Style: rapid.SampledFrom(styles).Draw(t, "style"), Look: rapid.SampledFrom([]time.Duration{0, time.Second, 30 * time.Second, time.Minute}).Draw(t, "look"),
-		Mirror: rapid.SampledFrom([]float64{0, 0.2}).Draw(t, "mirror"), Restarts: rapid.SampledFrom([]float64{-1, 0, 48}).Draw(t, "restarts"), Requests: 120,
-	}
-	for range rapid.IntRange(0, 3).Draw(t, "changes") {
-		w.Changes = append(w.Changes, judgetest.Change{
-			Kind: rapid.SampledFrom(kinds).Draw(t, "kind"), Size: rapid.SampledFrom([]float64{1, 2, 5}).Draw(t, "size"),
-			After: time.Duration(rapid.IntRange(0, 2).Draw(t, "after")) * time.Minute,
-		})
-	}
-	return w
-}
-
-func TestWindowsAddUp(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		w := anyWorld(t)
-		told, last := map[string]bool{}, time.Time{}
-		for e := range w.Windows() {
-			for _, part := range append(slices.Clone(e.Before), e) {
-				if !last.IsZero() && !part.Since.Equal(last) {
-					t.Fatalf("window begins %s, the one before ended %s", part.Since, last)
-				}
-				last = part.Until
-				checkWindow(t, part, told)
-			}
-		}
-	})
-}
-
-func checkWindow(t *rapid.T, e judge.Evidence, told map[string]bool) {
-	for _, n := range e.Templates {
-		if told[n.ID] {
-			t.Fatalf("template %s is told twice", n.ID)
-		}
-		told[n.ID] = true
-	}
-	for _, s := range e.Servers {
-		counted, routed := int64(0), int64(0)
-		for _, b := range s.Latency.Buckets {
-			counted += b.Count
-		}
-		for _, n := range s.Routes {
-			routed += n
-		}
-		if s.Requests != s.Latency.Count || counted != s.Requests || routed != s.Requests || s.Errors > s.Requests {
-			t.Fatalf("%s: %d requests, %d errors, %d latencies, %d in buckets, %d by route", s.Server, s.Requests, s.Errors, s.Latency.Count, counted, routed)
-		}
-		for _, n := range s.Logs {
-			if !told[n.Template] || n.Units <= 0 || n.Events < n.Units || n.Units > int64(e.Length()/(10*time.Second)) {
-				t.Fatalf("%s: %+v in %s, told %v", s.Server, n, e.Length(), told[n.Template])
-			}
-		}
-		for name, value := range s.Gauges {
-			if !(value > 0) || math.IsInf(value, 0) {
-				t.Fatalf("%s: %s = %v", s.Server, name, value)
-			}
-		}
-	}
-}
-
-func TestWorldRepeatsItself(t *testing.T) {
-	t.Parallel()
-	w := judgetest.World{Seed: 3, Length: 5 * time.Minute, Mirror: 0.1, Changes: []judgetest.Change{{Kind: judgetest.NewLine, Size: 3}}}
-	first := written(t, w)
-	text, err := json.Marshal(w)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var again judgetest.World
-	if err := json.Unmarshal(text, &again); err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(first, written(t, again)) {
-		t.Error("the same world gives something else")
-	}
-	w.Seed++
-	if bytes.Equal(first, written(t, w)) {
-		t.Error("another seed gives the same")
-	}
-}
-
-func written(t *testing.T, w judgetest.World) []byte {
-	t.Helper()
-	text, err := json.Marshal(slices.Collect(w.Windows()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return text
-}
-
-// A change of the candidate leaves everything else as it was, so that what differs is its doing.
-func TestChangesAreTheCandidates(t *testing.T) {
-	t.Parallel()
-	w := judgetest.World{Seed: 5, Length: 10 * time.Minute}
-	changed := w
-	changed.Changes = []judgetest.Change{
-		{Kind: judgetest.NewLine, Size: 5},
-		{Kind: judgetest.MoreWarnings, Size: 5},
-		{Kind: judgetest.Slow, Size: 2},
-		{Kind: judgetest.Leak, Size: 0.1},
-		{Kind: judgetest.CrashLoop, Size: 2},
-	}
-	was, is := slices.Collect(w.Windows()), slices.Collect(changed.Windows())
-	differ := false
-	for i := range was {
-		stable := func(s judge.ServerEvidence) bool { return s.Release == judgetest.Candidate }
-		a, b := slices.DeleteFunc(slices.Clone(was[i].Servers), stable), slices.DeleteFunc(slices.Clone(is[i].Servers), stable)
-		if diff := cmp.Diff(a, b); diff != "" {
-			t.Fatalf("stable servers until %s (-without +with):\n%s", was[i].Until, diff)
-		}
-		differ = differ || !cmp.Equal(was[i].Servers, is[i].Servers)
-	}
-	if !differ {
-		t.Error("the candidate's changes change nothing")
-	}
-}
-
-func TestLinesSayWhatWindowsCount(t *testing.T) {
-	t.Parallel()
-	w := judgetest.World{Seed: 9, Length: 10 * time.Minute, Style: "plain", Restarts: -1, Changes: []judgetest.Change{{Kind: judgetest.NewLine, Size: 5}}}
-	counted := map[segue.ServerName]int64{}
-	for e := range w.Windows() {
-		for _, part := range append(e.Before, e) {
-			for _, s := range part.Servers {
-				for _, n := range s.Logs {
-					counted[s.Server] += n.Events
-				}
-			}
-		}
-	}
-	for _, server := range w.Names() {
-		written, last := int64(0), time.Time{}
-		for line := range w.Lines(server) {
-			if line.At.Before(last) {
-				t.Fatalf("%s: a line of %s after one of %s", server, line.At, last)
-			}
-			written, last = written+1, line.At
-		}
-		// The windows leave out the one in which the candidate was put in place.
-		if off := counted[server] - written; off > 0 || off < -300 {
-			t.Errorf("%s wrote %d lines, and the windows count %d", server, written, counted[server])
-		}
-	}
-	if len(slices.Collect(w.Lines("nobody"))) > 0 {
-		t.Error("a server that is not there wrote lines")
-	}
-}
-
-// In every style, what is new on the candidate is a template of its own.
-func TestStylesAreMinable(t *testing.T) {
-	t.Parallel()
-	if got := len(judgetest.Styles()); got < 16 {
-		t.Errorf("%d styles, want 16 at least", got)
-	}
-	for i, style := range judgetest.Styles() {
-		for _, kind := range []judgetest.Kind{judgetest.NewLine, judgetest.StackTrace} {
-			t.Run(fmt.Sprintf("%s/%s", style.Name, kind), func(t *testing.T) {
-				t.Parallel()
-				w := judgetest.World{
-					Seed: uint64(i), Servers: 2, Style: style.Name, Templates: 60, History: 20 * time.Minute, Length: 10 * time.Minute,
-					Changes: []judgetest.Change{{Kind: kind, Size: 6}},
-				}
-				found := alone(w, w.Names()[0], 30)
-				if len(found) == 0 || len(found) > 3 {
-					t.Errorf("%d templates that the candidate alone has, want what is new: %v", len(found), found)
-				}
-				trace := func(one template.Template) bool { return one.Kind == template.Trace }
-				if kind == judgetest.StackTrace && !slices.ContainsFunc(found, trace) {
-					t.Errorf("no stack trace among the templates that the candidate alone has: %v", found)
-				}
-			})
-		}
-	}
-}
-
-// alone gives the templates that a server alone has, so many times at least.
-func alone(w judgetest.World, server segue.ServerName, least int64) []template.Template {
-	miner := template.NewMiner(template.Options{Slots: 100000}, nil)
-	var until time.Time
-	for _, name := range w.Names() {
-		stream := miner.Stream(name)
-		for line := range w.Lines(name) {
-			stream.Line([]byte(line.Text), line.At, line.At)
-			until = line.At
-		}
-		stream.Close(until)
-	}
-	var found []template.Template
-	miner.Look(func(tree *template.Tree, counts *template.Counter) {
-		for _, one := range tree.Templates() {
-			servers := counts.Servers(one.ID)
-			_, events := counts.Between(one.ID, server, time.Unix(0, 0), until)
-			if len(servers) == 1 && servers[0] == server && events >= least {
-				found = append(found, one)
-			}
-		}
-	})
-	return found
+	judgetest.Conformance(t, func() judge.Judge { return rehearsal.NewNaive() })
 }
 
 func TestSuite(t *testing.T) {
@@ -256,7 +38,7 @@ func TestSuite(t *testing.T) {
 func TestScore(t *testing.T) {
 	t.Parallel()
 	outcome := func(want, got segue.Ruling, after time.Duration) judgetest.Outcome {
-		return judgetest.Outcome{Scenario: judgetest.Scenario{Want: want}, Ruling: got, After: after}
+		return judgetest.Outcome{Scenario: judgetest.Scenario{Want: want}, Outcome: rehearsal.Outcome{Ruling: got, After: after}}
 	}
 	got := judgetest.Score([]judgetest.Outcome{
 		outcome(segue.RulingFail, segue.RulingFail, time.Minute), outcome(segue.RulingFail, segue.RulingHold, 0),
@@ -272,22 +54,13 @@ func TestScore(t *testing.T) {
 // What is obvious is found at once, and what is rare is taken for new: why one does not stop at the naive judge.
 func TestNaive(t *testing.T) {
 	t.Parallel()
-	world := judgetest.World{Seed: 1, Servers: 10, Restarts: 1, Changes: []judgetest.Change{{Kind: judgetest.StackTrace, Size: 30}}}
+	world := rehearsal.World{Seed: 1, Servers: 10, Restarts: 1, Changes: []rehearsal.Change{{Kind: rehearsal.StackTrace, Size: 30}}}
 	o := judgetest.Run(naive, judgetest.Scenario{Name: "stack trace", World: world, Want: segue.RulingFail})
-	if !o.Right() || o.Server != "web-1" || len(o.Findings) != 1 || !strings.Contains(o.Findings[0].Text, "nobody") {
+	if !o.Right() || o.Server() != "web-1" || len(o.Findings) != 1 || !strings.Contains(o.Findings[0].Text, "nobody") {
 		t.Errorf("outcome %+v", o)
 	}
 	aa := judgetest.AA(6, naive)
 	if aa.False != aa.Naive || aa.False < 2 || len(aa.Failed) != aa.False {
 		t.Errorf("of %d rollouts with nothing new %d were failed (%d as the baseline), want a third at least", aa.Worlds, aa.False, aa.Naive)
-	}
-}
-
-func BenchmarkRollout(b *testing.B) {
-	seed := uint64(0)
-	for b.Loop() {
-		seed++
-		for range (judgetest.World{Seed: seed}).Windows() {
-		}
 	}
 }

@@ -9,17 +9,13 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 )
 
 // Outcome is what judges made of a scenario.
 type Outcome struct {
 	Scenario Scenario `json:"scenario"`
-	// Ruling is fail if it ever was, or else that at the end; After is when it was first given.
-	Ruling segue.Ruling  `json:"ruling"`
-	After  time.Duration `json:"after"`
-	// Server is the first that a finding of that ruling names; Findings are those that decided.
-	Server   segue.ServerName `json:"server,omitempty"`
-	Findings []segue.Finding  `json:"findings,omitempty"`
+	rehearsal.Outcome
 }
 
 // Right tells whether the ruling is the one that was wanted, or as good.
@@ -41,29 +37,13 @@ func Run(judges func() []judge.Judge, s Scenario) Outcome {
 
 // RunWindows is Run on other windows than the World's own: on its Mined ones, or on what was stored of a real rollout.
 func RunWindows(judges func() []judge.Judge, s Scenario, windows iter.Seq[judge.Evidence]) Outcome {
-	o := Outcome{Scenario: s, Ruling: segue.RulingInconclusive}
-	panel, start := judges(), s.World.defaults().Start
+	h := rehearsal.NewHearing(judges())
 	for window := range windows {
-		var findings []segue.Finding
-		for _, j := range panel {
-			findings = append(findings, j.Weigh(window)...)
-		}
-		verdict := segue.Combine(window.Until, findings)
-		if verdict.Ruling != o.Ruling {
-			o.Ruling, o.After = verdict.Ruling, window.Until.Sub(start)
-		}
-		o.Findings = slices.DeleteFunc(findings, func(f segue.Finding) bool { return f.Ruling != verdict.Ruling })
-		if verdict.Ruling == segue.RulingFail {
+		if h.Weigh(window); h.Ruling == segue.RulingFail {
 			break
 		}
 	}
-	for _, f := range o.Findings {
-		if f.Server != "" {
-			o.Server = f.Server
-			break
-		}
-	}
-	return o
+	return Outcome{s, h.Outcome}
 }
 
 // RunAll runs scenarios, as many at once as there are processors, and gives their outcomes in order.
@@ -155,7 +135,7 @@ func AA(n int, judges func() []judge.Judge) AAResult {
 		default:
 		}
 	}
-	for _, o := range RunAll(func() []judge.Judge { return []judge.Judge{NewNaive()} }, scenarios) {
+	for _, o := range RunAll(func() []judge.Judge { return []judge.Judge{rehearsal.NewNaive()} }, scenarios) {
 		if o.Ruling == segue.RulingFail {
 			result.Naive++
 		}
@@ -165,9 +145,9 @@ func AA(n int, judges func() []judge.Judge) AAResult {
 
 // AAWorlds gives n scenarios in which nothing changes.
 func AAWorlds(n int) []Scenario {
-	scenarios, servers, styles := make([]Scenario, 0, n), []int{2, 4, 10}, Styles()
+	scenarios, servers, styles := make([]Scenario, 0, n), []int{2, 4, 10}, rehearsal.Styles()
 	for i := range n {
-		w := World{Seed: 1_000_000 + uint64(i), Servers: servers[i%len(servers)], Style: styles[i%len(styles)].Name}
+		w := rehearsal.World{Seed: 1_000_000 + uint64(i), Servers: servers[i%len(servers)], Style: styles[i%len(styles)].Name}
 		if i%2 == 1 {
 			w.Mirror = 0.05
 		}

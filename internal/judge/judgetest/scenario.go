@@ -1,31 +1,34 @@
 package judgetest
 
 import (
+	"cmp"
 	"fmt"
+	"hash/fnv"
 	"strings"
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 )
 
 // Scenario is a rollout with the ruling that it should end with: RulingFail for a fault; RulingHold for one that people decide about, where a fail
 // is as good; RulingPass for what is none, where anything but a fail will do.
 type Scenario struct {
-	Name  string       `json:"name"`
-	World World        `json:"world"`
-	Want  segue.Ruling `json:"want"`
+	Name  string          `json:"name"`
+	World rehearsal.World `json:"world"`
+	Want  segue.Ruling    `json:"want"`
 }
 
 // suite collects scenarios.
 type suite struct {
 	scenarios []Scenario
-	styles    []Style
+	styles    []rehearsal.Style
 }
 
 // add takes a scenario; its name, seed and style come from what is in it.
-func (s *suite) add(want segue.Ruling, what string, w World) {
+func (s *suite) add(want segue.Ruling, what string, w rehearsal.World) {
 	w.Style = s.styles[len(s.scenarios)%len(s.styles)].Name
-	def(&w.Servers, 4)
+	w.Servers = cmp.Or(w.Servers, 4)
 	var parts []string
 	for _, c := range w.Changes {
 		parts = append(parts, c.String())
@@ -34,32 +37,31 @@ func (s *suite) add(want segue.Ruling, what string, w World) {
 		parts = append(parts, what)
 	}
 	name := fmt.Sprintf("%s, %d servers, %s", strings.Join(parts, ", "), w.Servers, w.Style)
-	w.Seed = hash(name)
+	seed := fnv.New64a()
+	seed.Write([]byte(name))
+	w.Seed = seed.Sum64()
 	s.scenarios = append(s.scenarios, Scenario{name, w, want})
 }
 
 // fleets adds it for small and large fleets.
-func (s *suite) fleets(want segue.Ruling, what string, w World) {
+func (s *suite) fleets(want segue.Ruling, what string, w rehearsal.World) {
 	for _, servers := range []int{2, 4, 10} {
 		w.Servers = servers
 		s.add(want, what, w)
 	}
 }
 
-func one(kind Kind, size float64) World { return World{Changes: []Change{{Kind: kind, Size: size}}} }
-
-func severe(kind Kind, size float64, severity string) World {
-	return World{Changes: []Change{{Kind: kind, Size: size, Severity: severity}}}
+func one(kind rehearsal.Kind, size float64) rehearsal.World {
+	return rehearsal.World{Changes: []rehearsal.Change{{Kind: kind, Size: size}}}
 }
 
-func (w World) with(change func(*World)) World {
-	change(&w)
-	return w
+func severe(kind rehearsal.Kind, size float64, severity string) rehearsal.World {
+	return rehearsal.World{Changes: []rehearsal.Change{{Kind: kind, Size: size, Severity: severity}}}
 }
 
 // Suite gives the scenarios: faults that must be found in fleets of 2, 4 and 10 servers, and what only looks like one.
 func Suite() []Scenario {
-	s := &suite{styles: Styles()}
+	s := &suite{styles: rehearsal.Styles()}
 	s.logFaults()
 	s.trafficFaults()
 	s.answerFaults()
@@ -68,74 +70,74 @@ func Suite() []Scenario {
 }
 
 func (s *suite) logFaults() {
-	s.fleets(segue.RulingFail, "", one(NewLine, 1))
-	s.fleets(segue.RulingFail, "", one(NewLine, 5))
+	s.fleets(segue.RulingFail, "", one(rehearsal.NewLine, 1))
+	s.fleets(segue.RulingFail, "", one(rehearsal.NewLine, 5))
 	for _, servers := range []int{4, 10} {
-		s.add(segue.RulingFail, "", one(NewLine, 0.5).with(func(w *World) { w.Servers = servers }))
+		s.add(segue.RulingFail, "", one(rehearsal.NewLine, 0.5).With(func(w *rehearsal.World) { w.Servers = servers }))
 	}
-	s.fleets(segue.RulingFail, "", severe(NewLine, 5, "warn"))
-	s.add(segue.RulingFail, "", severe(NewLine, 1, "fatal"))
-	busy := func(w *World) { w.LogRate = 600 }
-	s.fleets(segue.RulingFail, "a busy log", one(MoreWarnings, 3).with(busy))
-	s.fleets(segue.RulingFail, "", one(MoreWarnings, 10))
-	s.fleets(segue.RulingFail, "", one(NoHeartbeat, 0.5))
-	s.fleets(segue.RulingFail, "", one(NoHeartbeat, 1))
-	s.add(segue.RulingFail, "four hours of history", one(NoHeartbeat, 5).with(func(w *World) { w.Servers, w.History = 10, 4*time.Hour }))
-	s.fleets(segue.RulingFail, "", one(StackTrace, 1))
+	s.fleets(segue.RulingFail, "", severe(rehearsal.NewLine, 5, "warn"))
+	s.add(segue.RulingFail, "", severe(rehearsal.NewLine, 1, "fatal"))
+	busy := func(w *rehearsal.World) { w.LogRate = 600 }
+	s.fleets(segue.RulingFail, "a busy log", one(rehearsal.MoreWarnings, 3).With(busy))
+	s.fleets(segue.RulingFail, "", one(rehearsal.MoreWarnings, 10))
+	s.fleets(segue.RulingFail, "", one(rehearsal.NoHeartbeat, 0.5))
+	s.fleets(segue.RulingFail, "", one(rehearsal.NoHeartbeat, 1))
+	s.add(segue.RulingFail, "four hours of history", one(rehearsal.NoHeartbeat, 5).With(func(w *rehearsal.World) { w.Servers, w.History = 10, 4*time.Hour }))
+	s.fleets(segue.RulingFail, "", one(rehearsal.StackTrace, 1))
 	for range 5 { // in the next styles
-		s.add(segue.RulingFail, "", one(StackTrace, 2))
+		s.add(segue.RulingFail, "", one(rehearsal.StackTrace, 2))
 	}
-	late := func(w *World) { w.Changes[0].After = 20 * time.Minute }
-	s.add(segue.RulingFail, "after 20 minutes", one(NewLine, 2).with(late))
-	s.add(segue.RulingFail, "after 20 minutes", one(StackTrace, 2).with(late))
-	s.add(segue.RulingFail, "among decoys", World{Changes: []Change{{Kind: NewLine, Size: 2}, {Kind: Wording}, {Kind: StartLines, Size: 8}, {Kind: NewInfo, Size: 6}}})
-	s.add(segue.RulingFail, "no starts in the history", one(NewLine, 2).with(func(w *World) { w.Restarts = -1 }))
-	s.add(segue.RulingFail, "bursts of 20", one(NewLine, 2).with(func(w *World) { w.Burst = 20 }))
-	s.add(segue.RulingFail, "two candidates", one(StackTrace, 2).with(func(w *World) { w.Servers, w.Candidates = 10, 2 }))
+	late := func(w *rehearsal.World) { w.Changes[0].After = 20 * time.Minute }
+	s.add(segue.RulingFail, "after 20 minutes", one(rehearsal.NewLine, 2).With(late))
+	s.add(segue.RulingFail, "after 20 minutes", one(rehearsal.StackTrace, 2).With(late))
+	s.add(segue.RulingFail, "among decoys", rehearsal.World{Changes: []rehearsal.Change{{Kind: rehearsal.NewLine, Size: 2}, {Kind: rehearsal.Wording}, {Kind: rehearsal.StartLines, Size: 8}, {Kind: rehearsal.NewInfo, Size: 6}}})
+	s.add(segue.RulingFail, "no starts in the history", one(rehearsal.NewLine, 2).With(func(w *rehearsal.World) { w.Restarts = -1 }))
+	s.add(segue.RulingFail, "bursts of 20", one(rehearsal.NewLine, 2).With(func(w *rehearsal.World) { w.Burst = 20 }))
+	s.add(segue.RulingFail, "two candidates", one(rehearsal.StackTrace, 2).With(func(w *rehearsal.World) { w.Servers, w.Candidates = 10, 2 }))
 }
 
 func (s *suite) trafficFaults() {
-	s.fleets(segue.RulingFail, "", one(Slow, 1.5))
-	s.fleets(segue.RulingFail, "", one(Slow, 2))
-	s.fleets(segue.RulingFail, "", one(SlowRoute, 4))
-	s.fleets(segue.RulingFail, "", one(MoreErrors, 3))
-	s.fleets(segue.RulingFail, "", one(RouteErrors, 0.3))
-	s.fleets(segue.RulingFail, "", one(CrashLoop, 2))
-	s.fleets(segue.RulingHold, "", one(Leak, 0.05))
-	s.add(segue.RulingFail, "little traffic", one(RouteErrors, 1).with(func(w *World) { w.Requests = 30 }))
-	s.add(segue.RulingFail, "after 30 minutes", one(Slow, 2).with(func(w *World) { w.Changes[0].After = 30 * time.Minute }))
-	s.add(segue.RulingFail, "at night", one(MoreErrors, 5).with(func(w *World) { w.Start = time.Date(2026, 3, 3, 2, 0, 0, 0, time.UTC) }))
+	s.fleets(segue.RulingFail, "", one(rehearsal.Slow, 1.5))
+	s.fleets(segue.RulingFail, "", one(rehearsal.Slow, 2))
+	s.fleets(segue.RulingFail, "", one(rehearsal.SlowRoute, 4))
+	s.fleets(segue.RulingFail, "", one(rehearsal.MoreErrors, 3))
+	s.fleets(segue.RulingFail, "", one(rehearsal.RouteErrors, 0.3))
+	s.fleets(segue.RulingFail, "", one(rehearsal.CrashLoop, 2))
+	s.fleets(segue.RulingHold, "", one(rehearsal.Leak, 0.05))
+	s.add(segue.RulingFail, "little traffic", one(rehearsal.RouteErrors, 1).With(func(w *rehearsal.World) { w.Requests = 30 }))
+	s.add(segue.RulingFail, "after 30 minutes", one(rehearsal.Slow, 2).With(func(w *rehearsal.World) { w.Changes[0].After = 30 * time.Minute }))
+	s.add(segue.RulingFail, "at night", one(rehearsal.MoreErrors, 5).With(func(w *rehearsal.World) { w.Start = time.Date(2026, 3, 3, 2, 0, 0, 0, time.UTC) }))
 }
 
 func (s *suite) answerFaults() {
-	mirrored := func(w *World) { w.Mirror = 0.1 }
+	mirrored := func(w *rehearsal.World) { w.Mirror = 0.1 }
 	for _, kind := range []string{"missing", "type", "status"} {
-		s.add(segue.RulingFail, "", severe(WrongField, 1, kind).with(mirrored))
+		s.add(segue.RulingFail, "", severe(rehearsal.WrongField, 1, kind).With(mirrored))
 	}
-	s.fleets(segue.RulingFail, "", severe(WrongField, 0.1, "missing").with(mirrored))
-	s.fleets(segue.RulingHold, "", severe(WrongField, 0.3, "value").with(mirrored))
-	s.add(segue.RulingFail, "mirrored", one(RouteErrors, 0.2).with(mirrored))
+	s.fleets(segue.RulingFail, "", severe(rehearsal.WrongField, 0.1, "missing").With(mirrored))
+	s.fleets(segue.RulingHold, "", severe(rehearsal.WrongField, 0.3, "value").With(mirrored))
+	s.add(segue.RulingFail, "mirrored", one(rehearsal.RouteErrors, 0.2).With(mirrored))
 }
 
 func (s *suite) decoys() {
-	none := World{}
+	none := rehearsal.World{}
 	s.fleets(segue.RulingPass, "nothing new", none)
-	s.fleets(segue.RulingPass, "nothing new, mirrored", none.with(func(w *World) { w.Mirror = 0.1 }))
-	s.fleets(segue.RulingPass, "no starts in the history", none.with(func(w *World) { w.Restarts = -1 }))
-	s.fleets(segue.RulingPass, "", one(Wording, 0))
-	s.fleets(segue.RulingPass, "", one(StartLines, 10))
-	s.add(segue.RulingPass, "", severe(StartLines, 2, "warn"))
-	s.add(segue.RulingPass, "", one(Version, 0))
-	s.add(segue.RulingPass, "", one(Keys, 0))
-	s.fleets(segue.RulingPass, "", one(NewInfo, 5))
-	s.add(segue.RulingPass, "", World{Changes: []Change{{Kind: Merge, After: 10 * time.Minute}}})
-	s.add(segue.RulingPass, "", one(ExtraField, 0).with(func(w *World) { w.Mirror = 0.1 }))
-	s.add(segue.RulingPass, "", one(Fewer, 10))
-	s.fleets(segue.RulingPass, "", World{Changes: []Change{{Kind: Incident, Size: 10, After: 10 * time.Minute}}})
-	s.add(segue.RulingPass, "", one(Lossy, 20))
-	s.add(segue.RulingPass, "", one(Slow, 1.1))
-	s.add(segue.RulingPass, "bursts of 20", none.with(func(w *World) { w.Burst = 20 }))
-	s.add(segue.RulingPass, "little traffic", none.with(func(w *World) { w.Requests = 6 }))
-	s.add(segue.RulingPass, "servers start all the time", none.with(func(w *World) { w.Restarts = 24 }))
-	s.add(segue.RulingPass, "morning rise", none.with(func(w *World) { w.Start, w.Day = time.Date(2026, 3, 3, 7, 0, 0, 0, time.UTC), 0.9 }))
+	s.fleets(segue.RulingPass, "nothing new, mirrored", none.With(func(w *rehearsal.World) { w.Mirror = 0.1 }))
+	s.fleets(segue.RulingPass, "no starts in the history", none.With(func(w *rehearsal.World) { w.Restarts = -1 }))
+	s.fleets(segue.RulingPass, "", one(rehearsal.Wording, 0))
+	s.fleets(segue.RulingPass, "", one(rehearsal.StartLines, 10))
+	s.add(segue.RulingPass, "", severe(rehearsal.StartLines, 2, "warn"))
+	s.add(segue.RulingPass, "", one(rehearsal.Version, 0))
+	s.add(segue.RulingPass, "", one(rehearsal.Keys, 0))
+	s.fleets(segue.RulingPass, "", one(rehearsal.NewInfo, 5))
+	s.add(segue.RulingPass, "", rehearsal.World{Changes: []rehearsal.Change{{Kind: rehearsal.Merge, After: 10 * time.Minute}}})
+	s.add(segue.RulingPass, "", one(rehearsal.ExtraField, 0).With(func(w *rehearsal.World) { w.Mirror = 0.1 }))
+	s.add(segue.RulingPass, "", one(rehearsal.Fewer, 10))
+	s.fleets(segue.RulingPass, "", rehearsal.World{Changes: []rehearsal.Change{{Kind: rehearsal.Incident, Size: 10, After: 10 * time.Minute}}})
+	s.add(segue.RulingPass, "", one(rehearsal.Lossy, 20))
+	s.add(segue.RulingPass, "", one(rehearsal.Slow, 1.1))
+	s.add(segue.RulingPass, "bursts of 20", none.With(func(w *rehearsal.World) { w.Burst = 20 }))
+	s.add(segue.RulingPass, "little traffic", none.With(func(w *rehearsal.World) { w.Requests = 6 }))
+	s.add(segue.RulingPass, "servers start all the time", none.With(func(w *rehearsal.World) { w.Restarts = 24 }))
+	s.add(segue.RulingPass, "morning rise", none.With(func(w *rehearsal.World) { w.Start, w.Day = time.Date(2026, 3, 3, 7, 0, 0, 0, time.UTC), 0.9 }))
 }

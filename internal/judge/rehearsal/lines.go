@@ -1,4 +1,4 @@
-package judgetest
+package rehearsal
 
 import (
 	"iter"
@@ -17,7 +17,7 @@ type Line struct {
 // Names gives the servers' names; the candidate's come first.
 func (w World) Names() []segue.ServerName {
 	w = w.defaults()
-	var names []segue.ServerName
+	names := make([]segue.ServerName, 0, w.Servers)
 	for i := range w.Servers {
 		names = append(names, serverName(i))
 	}

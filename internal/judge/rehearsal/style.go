@@ -1,4 +1,4 @@
-package judgetest
+package rehearsal
 
 import (
 	"fmt"

@@ -1,9 +1,9 @@
-// Package judgetest tests judges: it generates what a fleet of two versions would show, has judges weigh it, and scores what they say.
+// Package rehearsal plays rollouts before there are any: it generates what a fleet of two versions would show, and has judges weigh it.
 //
-// World is a fleet as plain data, with a seed; its Rollout gives windows of evidence, and its Lines the same log as raw text. Suite is a list of
-// rollouts with known faults and with what only looks like one; AA are rollouts in which nothing is wrong. Conformance is what every judge must
-// hold. Time is virtual, and the same World gives the same rollout for good.
-package judgetest
+// World is a fleet as plain data, with a seed; its Windows are the evidence of a rollout, and its Lines the same log as raw text, in any of the
+// Styles. Changes are what the candidate does differently: faults, and decoys that only look like one. Time is virtual, and the same World gives
+// the same rollout for good.
+package rehearsal
 
 import (
 	"fmt"
@@ -29,7 +29,7 @@ type World struct {
 	// Servers of the fleet, default 4; Candidates of them get the new release, default 1.
 	Servers    int `json:"servers,omitempty"`
 	Candidates int `json:"candidates,omitempty"`
-	// Start is when they do. History is seen before, default an hour; Length after, default an hour, in looks of Look, default 10 s.
+	// Start is when they do. History is seen before, default an hour, less than a minute for none; Length after, default an hour, in looks of Look, default 10 s.
 	Start   time.Time     `json:"start,omitzero"`
 	History time.Duration `json:"history,omitempty"`
 	Length  time.Duration `json:"length,omitempty"`
@@ -128,6 +128,15 @@ func (c Change) String() string {
 		text += fmt.Sprintf(" x%g", c.Size)
 	}
 	return text
+}
+
+// Full gives the World with all fields set.
+func (w World) Full() World { return w.defaults() }
+
+// With gives the World with a change.
+func (w World) With(change func(*World)) World {
+	change(&w)
+	return w
 }
 
 func def[T comparable](v *T, value T) {

@@ -1,4 +1,4 @@
-package judgetest_test
+package rehearsal_test
 
 import (
 	"slices"
@@ -9,15 +9,16 @@ import (
 
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/judgetest"
+	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 )
 
 // The long way through text counts what the short way does; what is told apart may differ.
 func TestMinedSaysWhatWindowsSay(t *testing.T) {
 	t.Parallel()
 	for _, style := range []string{"json", "jvm", "syslog 5424", "logfmt"} {
-		w := judgetest.World{
+		w := rehearsal.World{
 			Seed: 11, Style: style, Servers: 3, Templates: 60, History: 10 * time.Minute, Length: 5 * time.Minute, Mirror: 0.1, Restarts: -1,
-			Changes: []judgetest.Change{{Kind: judgetest.NewLine, Size: 12}, {Kind: judgetest.Keys}, {Kind: judgetest.Version}},
+			Changes: []rehearsal.Change{{Kind: rehearsal.NewLine, Size: 12}, {Kind: rehearsal.Keys}, {Kind: rehearsal.Version}},
 		}
 		windows, mined := slices.Collect(w.Windows()), slices.Collect(w.Mined())
 		if len(windows) != len(mined) {
@@ -42,7 +43,7 @@ func TestMinedSaysWhatWindowsSay(t *testing.T) {
 		if templates < kinds*9/10 || templates > kinds*11/10 || most < int64(templates) {
 			t.Errorf("%s: %d templates of %d kinds of lines, the last is number %d", style, templates, kinds, most)
 		}
-		judges := func() []judge.Judge { return []judge.Judge{judgetest.NewNaive()} }
+		judges := func() []judge.Judge { return []judge.Judge{rehearsal.NewNaive()} }
 		s := judgetest.Scenario{Name: "new line", World: w}
 		long, short := judgetest.RunWindows(judges, s, slices.Values(mined)), judgetest.Run(judges, s)
 		if long.Ruling != short.Ruling || long.After != short.After {

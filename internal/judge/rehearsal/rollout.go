@@ -1,4 +1,4 @@
-package judgetest
+package rehearsal
 
 import (
 	"cmp"
@@ -38,17 +38,32 @@ func newRollout(w World) *rollout {
 
 // Windows gives the evidence of the rollout, look by look; the first has the history.
 func (w World) Windows() iter.Seq[judge.Evidence] {
+	return func(yield func(judge.Evidence) bool) {
+		var before []judge.Evidence
+		start := w.defaults().Start
+		for part := range w.parts() {
+			if part.Since.Before(start) {
+				before = append(before, part)
+				continue
+			}
+			part.Before, before = before, nil
+			if !yield(part) {
+				return
+			}
+		}
+	}
+}
+
+// parts gives it in the order of time: minute by minute in the history, look by look after.
+func (w World) parts() iter.Seq[judge.Evidence] {
 	w = w.defaults()
 	return func(yield func(judge.Evidence) bool) {
-		r := newRollout(w)
-		var before []judge.Evidence
-		for r.now.Before(w.Start) {
-			before = append(before, r.window(time.Minute))
-		}
-		for r.now.Before(w.Start.Add(w.Length)) {
-			e := r.window(w.Look)
-			e.Before, before = before, nil
-			if !yield(e) {
+		for r := newRollout(w); r.now.Before(w.Start.Add(w.Length)); {
+			length := w.Look
+			if r.now.Before(w.Start) {
+				length = time.Minute
+			}
+			if !yield(r.window(length)) {
 				return
 			}
 		}
@@ -127,7 +142,7 @@ func (r *rollout) tell(heard map[int]bool, at time.Time) []judge.LogTemplate {
 		}
 	}
 	slices.SortFunc(fresh, func(a, b int) int { return cmp.Compare(r.words.kinds[a].id, r.words.kinds[b].id) })
-	var all []judge.LogTemplate
+	all := make([]judge.LogTemplate, 0, len(fresh))
 	for _, n := range fresh {
 		k := r.words.kinds[n]
 		r.born++

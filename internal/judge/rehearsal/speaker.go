@@ -1,4 +1,4 @@
-package judgetest
+package rehearsal
 
 import (
 	"math"
@@ -165,11 +165,7 @@ func (s *speaker) change(i int, c Change, at time.Time, exposure float64) {
 		rate := s.words.kinds[k].rate * s.quirk[k] * (c.Size - 1)
 		s.say(k, s.words.kinds[k].lines*s.changed.poisson(rate*exposure))
 	case NoHeartbeat:
-		for _, k := range s.words.hearts {
-			if s.words.kinds[k].period == c.Size || c.Size == 0 && s.words.kinds[k].period == 1 {
-				s.counts[k] = 0
-			}
-		}
+		s.silence(c.Size)
 	case Wording:
 		lines := s.counts[s.words.info]
 		s.counts[s.words.info] = 0
@@ -180,8 +176,8 @@ func (s *speaker) change(i int, c Change, at time.Time, exposure float64) {
 			s.counts[k] = 0
 		}
 	case StartLines:
-		if age := at.Sub(s.started(at)); age >= 0 && age < step {
-			for _, k := range fresh {
+		for _, k := range fresh {
+			if age := at.Sub(s.started(at)); age >= 0 && age < step {
 				s.say(k, 1)
 			}
 		}
@@ -190,6 +186,16 @@ func (s *speaker) change(i int, c Change, at time.Time, exposure float64) {
 			s.say(s.words.crash, 1)
 		}
 	default:
+	}
+}
+
+// silence takes back the heartbeat of that many minutes, 0 for one.
+func (s *speaker) silence(minutes float64) {
+	def(&minutes, 1)
+	for _, k := range s.words.hearts {
+		if s.words.kinds[k].period == minutes {
+			s.counts[k] = 0
+		}
 	}
 }
 
