@@ -11,12 +11,17 @@ const (
 // maxTokens is what a template looks at; what follows is not told apart.
 const maxTokens = 64
 
+// maxTagged is how many tokens from the beginning may be tags.
+const maxTagged = 4
+
 // token is a word of the line, or a run of values.
 type token struct {
 	hash     uint64
 	from, to int32 // in Line.text
 	// soft: a name or identifier rather than a word of prose, so it may differ within one template.
 	soft bool
+	// tag: a word near the beginning that a colon follows: who speaks, not what is said.
+	tag bool
 	// number: a value that ends in a number, so a unit may follow.
 	number bool
 }
@@ -28,6 +33,7 @@ type Line struct {
 
 	text   []byte
 	tokens []token
+	listed int    // up to here words stand in brackets
 	root   uint64 // of kind, severity and logger: each has templates of its own
 	seq    uint64 // of root and all tokens
 }
@@ -50,11 +56,25 @@ func (l *Line) String() string {
 
 func (l *Line) reset() {
 	l.Kind, l.Severity = Plain, Unknown
-	l.text, l.tokens, l.root, l.seq = l.text[:0], l.tokens[:0], 0, 0
+	l.text, l.tokens, l.listed, l.root, l.seq = l.text[:0], l.tokens[:0], 0, 0, 0
 }
 
 func (l *Line) word(text []byte, from, to int, soft bool) {
-	l.tokens = append(l.tokens, token{hash: hashBytes(text[from:to]), from: int32(from), to: int32(to), soft: soft})
+	tag := len(l.tokens) < maxTagged && tagged(text, to)
+	l.tokens = append(l.tokens, token{hash: hashBytes(text[from:to]), from: int32(from), to: int32(to), soft: soft, tag: tag})
+}
+
+// tagged reports whether ": " or "[12]: " stands at i.
+func tagged(text []byte, i int) bool {
+	if i < len(text) && text[i] == '[' {
+		for i++; i < len(text) && isDigit(text[i]); i++ {
+		}
+		if i == len(text) || text[i] != ']' {
+			return false
+		}
+		i++
+	}
+	return i < len(text) && text[i] == ':' && (i+1 == len(text) || text[i+1] == ' ')
 }
 
 // value adds what varies; runs of values are one, so lists of any length are alike.

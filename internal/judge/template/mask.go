@@ -1,5 +1,7 @@
 package template
 
+import "bytes"
+
 // Classes of bytes, and at the same time what a word consists of.
 const (
 	other uint16 = 1 << iota // in-word punctuation: - _ . / @ # ...
@@ -75,7 +77,7 @@ func (m *masker) delimiter(l *Line, i, from int) int {
 		if i > from && m.class[l.text[i-1]]&(inWord|space|quote|delim) != 0 && i+1 < len(l.text) && l.text[i+1] != '=' && l.text[i+1] != '>' && l.text[i-1] != '=' {
 			return m.assigned(l, i+1)
 		}
-	case '{', '[':
+	case '{', '[', '(':
 		return m.bracket(l, i)
 	case '<':
 		return m.angle(l, i)
@@ -95,6 +97,15 @@ func (m *masker) assigned(l *Line, i int) int {
 		return start
 	}
 	end := m.valueEnd(text, i)
+	if end+1 < len(text) && text[end] == ',' && m.isKey(text, end+1) {
+		// a=1,b=2: as long as there are more, one value, and which comes first may change.
+		for end+1 < len(text) && text[end] == ',' && m.isKey(text, end+1) {
+			end = m.valueEnd(text, end+2+bytes.IndexByte(text[end+1:], '='))
+		}
+		if n := len(l.tokens); n > 0 && int(l.tokens[n-1].to) == start-1 {
+			l.tokens[n-1].soft = true
+		}
+	}
 	l.value(start, end, end > i && isDigit(text[i]))
 	return end
 }
@@ -229,17 +240,38 @@ func (m *masker) bracket(l *Line, i int) int {
 			blanks++
 		}
 	}
-	list := commas >= 1 && blanks <= commas && len(inner) > 3
-	if (l.text[i] == '{' && (pairs > 0 || len(inner) == 0)) || list || (l.text[i] == '[' && len(inner) == 0) {
-		l.value(i, end, false)
-		return end
+	structured := pairs > 0 || commas > 0
+	var value bool
+	switch open := l.text[i]; {
+	case i > 0 && m.class[l.text[i-1]]&(lower|upper|digit|under|high) != 0:
+		value = open == '{' || structured || (open == '[' && blanks > 0)
+	case open == '(':
+	case len(inner) == 0, open == '{' && pairs > 0:
+		value = true
+	default:
+		value = commas >= 1 && blanks <= commas && len(inner) > 3
+		if !value && open == '[' && blanks > 0 && !structured {
+			l.listed = end
+		}
 	}
-	return i + 1
+	if !value {
+		return i + 1
+	}
+	l.value(i, end, false)
+	return end
 }
 
-// angle masks <none>, <nil> and the like: one word in angles.
+// angle masks <none>, <nil> and the like: one word in angles, or bytes in hexadecimal.
 func (m *masker) angle(l *Line, i int) int {
 	j := i + 1
+	for j < len(l.text) && j < i+128 && (hexadecimal(l.text[j]) || l.text[j] == ' ') {
+		j++
+	}
+	if j > i+4 && j < len(l.text) && l.text[j] == '>' {
+		l.value(i, j+1, false)
+		return j + 1
+	}
+	j = i + 1
 	for j < len(l.text) && j < i+128 && m.class[l.text[j]]&(inWord|delim) != 0 && l.text[j] != '>' && l.text[j] != '<' {
 		j++
 	}
@@ -249,3 +281,5 @@ func (m *masker) angle(l *Line, i int) int {
 	}
 	return i + 1
 }
+
+func hexadecimal(c byte) bool { return isDigit(c) || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F' }

@@ -50,6 +50,11 @@ func (t *Tree) need(e *entry, i int) int {
 			return n
 		}
 	}
+	for k := range min(maxTagged, len(e.tokens)) {
+		if e.tags&(1<<k) != 0 && e.tokens[k] != wild && k != i {
+			fixed--
+		}
+	}
 	switch {
 	case fixed < 2:
 		return 1 << 30

@@ -47,7 +47,7 @@ func judge(style templatetest.Style, seed uint64) (n told, templates int, wrong 
 		})
 		return match
 	}
-	for _, l := range style.Generate(seed, 1500, func(event int) bool { return !unseen(event) }) {
+	for _, l := range style.Generate(seed, 800, func(event int) bool { return !unseen(event) }) {
 		learn(l.Text)
 	}
 	known := map[template.ID]bool{}
@@ -60,7 +60,7 @@ func judge(style templatetest.Style, seed uint64) (n told, templates int, wrong 
 		text   string
 	}
 	var all []judged
-	for _, l := range style.Generate(seed+1000, 1500, func(int) bool { return true }) {
+	for _, l := range style.Generate(seed+1000, 600, func(int) bool { return true }) {
 		match := learn(l.Text)
 		all = append(all, judged{match.ID, unseen(l.Event), l.Text})
 		if match.New {
@@ -87,6 +87,7 @@ func judge(style templatetest.Style, seed uint64) (n told, templates int, wrong 
 }
 
 func TestUnseenEventsAreToldFromKnownOnes(t *testing.T) {
+	t.Parallel()
 	styles := templatetest.Styles()
 	if len(styles) < 16 {
 		t.Fatalf("%d styles", len(styles))

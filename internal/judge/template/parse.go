@@ -56,43 +56,68 @@ const (
 	plainField field = iota
 	messageField
 	levelField
+	scaleField
 	loggerField
 	errorField
 )
 
 func fieldOf(key []byte) field {
 	switch string(key) {
-	case "msg", "message", "log", "@message", "text", "MESSAGE", "@m", "@mt", "short_message", "Message", "Msg", "event":
+	case "msg", "message", "log", "@message", "text", "MESSAGE", "@m", "@mt", "short_message", "Message", "Msg", "textPayload", "event", "body", "Body":
 		return messageField
-	case "level", "lvl", "severity", "loglevel", "log.level", "log_level", "levelname", "@l", "Level", "LEVEL", "Severity", "severity_text", "SeverityText", "priority", "PRIORITY":
-		return levelField
+	case "s", "levelno", "severityNumber", "severity_number", "SeverityNumber", "priority", "PRIORITY", "syslog_severity":
+		return scaleField
 	case "logger", "logger_name", "loggerName", "log.logger", "name", "component", "module", "LoggerName", "SourceContext":
 		return loggerField
 	case "error", "err", "exception", "Exception", "@x", "stack", "stack_trace", "stacktrace", "exc_info", "error.message", "error.stack_trace", "error.type":
 		return errorField
 	}
+	if levelKey(key) {
+		return levelField
+	}
 	return plainField
+}
+
+// levelKey reports whether a pair's key is that of its level.
+func levelKey(key []byte) bool {
+	switch string(key) {
+	case "level", "lvl", "severity", "loglevel", "logLevel", "LogLevel", "log.level", "log_level", "levelname", "level_name", "@level", "@l", "Level", "LEVEL",
+		"Severity", "SEVERITY", "severity_text", "severityText", "SeverityText", "sev", "log_severity":
+		return true
+	}
+	return false
 }
 
 // fields collects what a structured line has.
 type fields struct {
 	message, failure []byte
 	severity         Severity
-	keys             int
+	// transport is what carried the message says: journald's PRIORITY is that of the stream, so the message knows better.
+	transport Severity
+	keys      int
 }
 
-// take files one pair away: the first message wins over a later one, an error is added.
+// take files one pair away, its value as it stands in the line: the first message wins over a later one, an error is added.
 func (p *Parser) take(f *fields, key, value []byte) {
 	f.keys++
-	switch fieldOf(key) {
+	kind := fieldOf(key)
+	if len(value) > 1 && value[0] == '{' && (kind == messageField || kind == levelField || string(key) == "record") {
+		if value = p.nested(f, kind, value); len(value) == 0 {
+			return
+		}
+	}
+	value = p.jsonValue(value)
+	switch kind {
 	case messageField:
-		if len(f.message) == 0 || string(key) != "event" {
+		if len(f.message) == 0 || (string(key) != "event" && string(key) != "body") {
 			f.message = value
 		}
 	case levelField:
 		if s := severityName(value); s != Unknown {
 			f.severity = s
 		}
+	case scaleField:
+		f.scale(key, value)
 	case loggerField:
 		if len(value) < 128 && !hasDigits(value) {
 			p.logger = append(append(p.logger, 0), value...)
@@ -103,6 +128,81 @@ func (p *Parser) take(f *fields, key, value []byte) {
 		}
 	case plainField:
 	}
+}
+
+// scale reads a level whose scale its key names.
+func (f *fields) scale(key, value []byte) {
+	s := Unknown
+	switch string(key) {
+	case "s": // MongoDB's
+		if len(value) == 0 || len(value) > 2 || value[0] > 'Z' || isDigit(value[0]) {
+			return
+		}
+		s = severityName(value)
+	case "levelno":
+		s = severityScale(value, 20, 30, 40, 50)
+	case "severityNumber", "severity_number", "SeverityNumber":
+		s = severityScale(value, 9, 13, 17, 21)
+	default:
+		if f.transport = severityName(value); len(value) > 1 && !isDigit(value[0]) {
+			s = f.transport
+		}
+	}
+	if f.severity == Unknown {
+		f.severity = s
+	}
+}
+
+// nested reads the object that stands where a message or a level is expected: "log":{"level":"error"}, "level":{"name":"ERROR","no":40}.
+// It gives the text in it, if any.
+func (p *Parser) nested(f *fields, kind field, object []byte) (text []byte) {
+	eachPair(object, func(key, value []byte) bool {
+		inner := fieldOf(key)
+		switch {
+		case inner == levelField, kind == levelField && string(key) == "name":
+			if len(value) > 1 && value[0] == '{' {
+				p.nested(f, levelField, value)
+			} else if s := severityName(value); s != Unknown {
+				f.severity = s
+			}
+		case kind == messageField && (inner == messageField || string(key) == "stringValue") && len(value) > 0 && value[0] == '"':
+			text = p.jsonValue(value)
+		}
+		return true
+	})
+	return text
+}
+
+// eachPair visits the keys and raw values of an object until see says no, and reports whether it was one as far as it goes.
+func eachPair(object []byte, see func(key, value []byte) bool) bool {
+	for i := 1; i < len(object); {
+		i = skipBlanks(object, i)
+		if i >= len(object) || object[i] == '}' {
+			break
+		}
+		if object[i] != '"' {
+			return false
+		}
+		keyEnd := stringEnd(object, i)
+		if keyEnd == 0 {
+			break
+		}
+		key := object[i+1 : keyEnd-1]
+		i = skipBlanks(object, keyEnd)
+		if i >= len(object) || object[i] != ':' {
+			return false
+		}
+		i = skipBlanks(object, i+1)
+		end := jsonEnd(object, i)
+		if end <= i || !see(key, object[i:end]) {
+			break
+		}
+		i = skipBlanks(object, end)
+		if i < len(object) && object[i] == ',' {
+			i++
+		}
+	}
+	return true
 }
 
 func hasDigits(p []byte) bool {
@@ -127,6 +227,9 @@ func (p *Parser) finish(f *fields, l *Line, kind Kind, depth int) bool {
 			return true
 		}
 	}
+	if l.Severity == Unknown {
+		l.Severity = f.transport
+	}
 	if l.Kind != Trace {
 		l.Kind = kind
 	}
@@ -136,34 +239,12 @@ func (p *Parser) finish(f *fields, l *Line, kind Kind, depth int) bool {
 // json reads one object without building it.
 func (p *Parser) json(event []byte, l *Line, depth int) bool {
 	var f fields
-	i := 1
-	for i < len(event) {
-		i = skipBlanks(event, i)
-		if i >= len(event) || event[i] == '}' {
-			break
-		}
-		if event[i] != '"' {
-			return false
-		}
-		keyEnd := stringEnd(event, i)
-		if keyEnd == 0 {
-			break
-		}
-		key := event[i+1 : keyEnd-1]
-		i = skipBlanks(event, keyEnd)
-		if i >= len(event) || event[i] != ':' {
-			return false
-		}
-		i = skipBlanks(event, i+1)
-		end := jsonEnd(event, i)
-		if end <= i {
-			break
-		}
-		p.take(&f, key, p.jsonValue(event[i:end]))
-		i = skipBlanks(event, end)
-		if i < len(event) && event[i] == ',' {
-			i++
-		}
+	whole := eachPair(event, func(key, value []byte) bool {
+		p.take(&f, key, value)
+		return true
+	})
+	if !whole {
+		return false
 	}
 	if f.keys == 0 {
 		return false
@@ -323,7 +404,7 @@ func (p *Parser) logfmt(event []byte, l *Line, depth int) bool {
 		start := i
 		if i < len(event) && event[i] == '"' {
 			if end := stringEnd(event, i); end > 0 {
-				p.take(&f, key, p.jsonValue(event[start:end]))
+				p.take(&f, key, event[start:end])
 				i = end
 				continue
 			}

@@ -40,7 +40,8 @@ func (id *ID) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Severity is how bad a line says that it is. The zero value: it does not say.
+// Severity is how bad a line says that it is: by its level, or by being a stack trace, an uncaught exception or an access log's line. The
+// zero value, Unknown, is what a line has that does not say: it is not Info, and what its text tells of errors is not looked at.
 type Severity uint8
 
 // The severities, in order.

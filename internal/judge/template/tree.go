@@ -55,8 +55,10 @@ type entry struct {
 	// soft: a name; of a position that varies: words stood there, not values alone.
 	soft  []bool
 	words []string
-	pins  int
-	gone  bool
+	// tags has a bit for each of the first words that is a tag.
+	tags uint8
+	pins int
+	gone bool
 	// alias: what it merged into, though its own form still matches lines.
 	alias *entry
 }
@@ -222,7 +224,7 @@ func (s *search) try(e *entry) {
 	if c.fixed > 0 {
 		score = float64(c.equal) / float64(c.fixed)
 	}
-	if score < similarity || (c.mixed > 0 && score < firstSimilarity) || (c.equal < c.fixed && c.equal < 2) {
+	if score < similarity || (c.mixed > 0 && score < firstSimilarity) || (c.equal < c.fixed && c.equal-c.tags < 2) {
 		return
 	}
 	better := score > s.score || (score == s.score && (c.equal > s.equal || c.equal == s.equal && s.best != nil && e.Born < s.best.Born))
@@ -231,8 +233,9 @@ func (s *search) try(e *entry) {
 	}
 }
 
-// comparison counts the places of a template where words count: those equal, and those where a word of prose or the first word differs.
-type comparison struct{ fixed, equal, mixed int }
+// comparison counts the places of a template where words count: those equal, those of them that are tags, and those where a word of prose
+// or the first word differs.
+type comparison struct{ fixed, equal, tags, mixed int }
 
 // compare is false when a word of prose differs from another: that rules the template out. A name that differs costs.
 func (e *entry) compare(l *Line) (c comparison, ok bool) {
@@ -245,6 +248,9 @@ func (e *entry) compare(l *Line) (c comparison, ok bool) {
 		switch {
 		case tok.hash == want:
 			c.equal++
+			if tok.tag {
+				c.tags++
+			}
 			continue
 		case want == wild: // Where values alone stood so far, a word costs.
 			if !tok.soft {
@@ -322,6 +328,9 @@ func newEntry(l *Line, raw []byte, now time.Time) *entry {
 	e := &entry{root: l.root, tokens: make([]uint64, n), soft: make([]bool, n), words: make([]string, n)}
 	for i, tok := range l.tokens {
 		e.tokens[i], e.soft[i], e.words[i] = tok.hash, tok.soft, "<*>"
+		if tok.tag {
+			e.tags |= 1 << i
+		}
 		if tok.hash != wild {
 			e.words[i] = string(l.text[tok.from:min(tok.to, tok.from+200)])
 		}

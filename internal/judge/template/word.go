@@ -1,6 +1,9 @@
 package template
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
 // word reads the word at i and decides: a value, a hard word of prose, or a soft one.
 func (m *masker) word(l *Line, i int) int {
@@ -55,10 +58,8 @@ func (m *masker) within(text []byte, i, j int) bool {
 
 // special gives the end of a URL, path, or address with colons that starts at i, where the word ends at j; or 0.
 func (m *masker) special(text []byte, i, j int, has uint16) int {
-	if j+1 < len(text) && text[j] == ':' {
-		if end := m.colon(text, i, j, has); end > 0 {
-			return end
-		}
+	if end := m.joined(text, i, j, has); end > 0 {
+		return end
 	}
 	if has&slash != 0 {
 		rooted := text[i] == '/' || (text[i] == '~' || text[i] == '.') && bytes.IndexByte(text[i:min(i+4, j)], '/') >= 0
@@ -76,16 +77,62 @@ func (m *masker) special(text []byte, i, j int, has uint16) int {
 	return 0
 }
 
+// joined gives the end of what a colon or comma at j joins to the word at i, or 0.
+func (m *masker) joined(text []byte, i, j int, has uint16) int {
+	if j+1 >= len(text) {
+		return 0
+	}
+	switch text[j] {
+	case ':':
+		return m.colon(text, i, j, has)
+	case ',':
+		return m.listEnd(text, i, j)
+	}
+	return 0
+}
+
 // colon gives the end of a URL, a Windows path or an address of which the word from i to the colon at j is the beginning; or 0.
 func (m *masker) colon(text []byte, i, j int, has uint16) int {
 	switch next := text[j+1]; {
 	case next == '/' && j+2 < len(text) && text[j+2] == '/' && has&^(lower|upper|digit|other) == 0,
 		next == '\\' && j == i+1, next == '/' && j == i+1 && has&upper != 0:
 		return m.pathEnd(text, j+1)
+	case has&dot != 0 && isDigit(next):
+		return m.placeEnd(text, j+1)
 	case has&(digit|upper|lower) != 0 && j-i <= 4:
 		return hexColons(text, i)
 	}
 	return 0
+}
+
+// placeEnd gives the end of a place in the source, of which the line's number starts at i: com.example.Cart.load:12, cart.go:12; or 0.
+func (m *masker) placeEnd(text []byte, i int) int {
+	for i < len(text) && isDigit(text[i]) {
+		i++
+	}
+	if i < len(text) && m.class[text[i]]&inWord != 0 {
+		return 0
+	}
+	return i
+}
+
+// listEnd gives the end of a list without blanks, of which the first item reaches from i to the comma at j: web,db,cache; or 0. Two items
+// may be prose that lacks a blank, so they are a list only where the text or a bracket ends.
+func (m *masker) listEnd(text []byte, i, j int) int {
+	if i > 0 && text[i-1] == ',' {
+		return 0
+	}
+	items := 1
+	for j+1 < len(text) && text[j] == ',' && m.class[text[j+1]]&(inWord&^(slash|backslash)) != 0 {
+		for j++; j < len(text) && m.class[text[j]]&inWord != 0; j++ {
+		}
+		items++
+	}
+	ends := j == len(text) || text[j] == ')' || text[j] == ']' || text[j] == '}' || text[j] == ';'
+	if items < 2 || (items == 2 && !ends) || (!ends && m.class[text[j]]&space == 0) {
+		return 0
+	}
+	return j
 }
 
 // pathEnd gives the end of a path or URL from i on.
@@ -160,10 +207,10 @@ func (m *masker) classify(l *Line, from, to int, has uint16) {
 		l.value(from, to, true)
 		return
 	}
-	if has == upper && l.Severity != Unknown && severityWord(word) == l.Severity {
+	if has == upper && l.Severity != Unknown && (severityWord(word) == l.Severity || len(word) == 1 && len(l.tokens) == 1 && severityLetter(word[0]) == l.Severity) {
 		return // It is in the root.
 	}
-	l.word(text, from, to, attached || softWord(word, has))
+	l.word(text, from, to, attached || from < l.listed || softWord(word, has))
 }
 
 // literal reports whether the word is a value of a language: true, null.
@@ -259,7 +306,15 @@ func softWord(word []byte, has uint16) bool {
 	case bytes.IndexByte(word, '#') > 0: // Class#method
 		return false
 	case has&(other|slash|backslash) != 0:
-		return bytes.Count(word, []byte{'-'}) > 1 || bytes.ContainsAny(word, "$#%+*&~!?")
+		return bytes.Count(word, []byte{'-'}) > 1 || slices.ContainsFunc(word, symbol)
+	}
+	return false
+}
+
+func symbol(c byte) bool {
+	switch c {
+	case '$', '#', '%', '+', '*', '&', '~', '!', '?':
+		return true
 	}
 	return false
 }

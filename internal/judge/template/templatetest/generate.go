@@ -4,6 +4,7 @@ package templatetest
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -63,7 +64,7 @@ func host(v *values) string { return v.pick("alpha", "combo", "gamma", "delta") 
 
 // Styles gives all styles.
 func Styles() []Style {
-	return append(append(daemons(), platforms()...), applications()...)
+	return slices.Concat(daemons(), platforms(), applications(), clusters(), desktops())
 }
 
 func syslog(program string) func(*values, string) string {

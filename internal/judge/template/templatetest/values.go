@@ -123,6 +123,32 @@ func (v *values) drawMore(kind string) string {
 		return v.list()
 	case "joined":
 		return v.joined()
+	case "names":
+		return strings.Join([]string{"web", v.name(), v.pick("cache", "mail"), v.name(), "db"}[v.IntN(3):3+v.IntN(3)], ",")
+	case "bundle":
+		return v.pick("com", "org") + "." + v.pick("acme", "example", "initech") + "." + v.pick("mail", "chat", "sync.core", "player") + v.pick("", ".daily", ".Agent")
+	case "token":
+		return fmt.Sprintf("Token{%x u0 %s/.ui.%s t%d}", v.Uint32(), v.draw("bundle"), v.pick("Main", "Detail", "Login"), v.IntN(999))
+	case "frames":
+		frames := make([]string, 1+v.IntN(6))
+		for i := range frames {
+			frames[i] = "com.acme.wm." + v.pick("Window.destroy", "Session.relayout", "Binder.transact", "Animator.run") + fmt.Sprintf(":%d", v.IntN(4000))
+		}
+		return strings.Join(frames, " ")
+	case "hexes":
+		return fmt.Sprintf("%08x %08x %04x", v.Uint32(), v.Uint32(), v.IntN(65536))
+	case "bytes":
+		n := v.IntN(4000)
+		if n < 1024 {
+			return fmt.Sprintf("%d bytes", n)
+		}
+		return fmt.Sprintf("%d bytes (%.2f KB)", n, float64(n)/1024)
+	case "life":
+		return v.pick("<1 sec", fmt.Sprintf("%02d:%02d", v.IntN(60), v.IntN(60)), fmt.Sprintf("%02d:%02d:%02d", v.IntN(9), v.IntN(60), v.IntN(60)))
+	case "frac":
+		return fmt.Sprintf("(%d/%d)", v.IntN(9), 9)
+	case "userhost":
+		return v.pick("", "anna@", "deploy@", "svc-mail@") + v.host() + fmt.Sprintf(":%d", v.IntN(60000))
 	case "map":
 		return fmt.Sprintf("{id=%d, %s=%s}", v.IntN(99), v.pick("kind", "type"), v.name())
 	case "state":
