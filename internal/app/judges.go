@@ -19,7 +19,7 @@ import (
 
 // Panel seats the judges of one rollout: plain limits, and those that weigh evidence within one budget of false alarms.
 func Panel(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
-	all := []judge.Judge{limits.New(settings.Limits)}
+	all := []judge.Judge{limits.New(settings.Limits, settings.Judging.Warm)}
 	judging := settings.Judging
 	if judging.Budget <= 0 {
 		return all

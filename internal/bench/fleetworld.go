@@ -40,7 +40,7 @@ func rollFleet(ctx context.Context, size int, gauged bool) (spent time.Duration,
 	w.Controller = controller.New(controller.Options{
 		Journal: w.journal, Drivers: w, Configs: &controller.MemoryConfigs{},
 		Judges: func(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
-			return []judge.Judge{limits.New(settings.Limits)}
+			return []judge.Judge{limits.New(settings.Limits, 0)}
 		},
 		Configure: func(*spec.Project, spec.Service, segue.ReleaseName) (controller.Config, error) {
 			return controller.Config{Workload: "fake", WorkloadBlock: json.RawMessage(`{}`), Balancer: "fake", BalancerBlock: json.RawMessage(`{}`)}, nil

@@ -56,7 +56,7 @@ func (p presences) explain(ground *migration.Ground) {
 	}
 	one, text := p.all[i], ground.Text
 	switch {
-	case strings.Contains(text, string(one.Release)):
+	case strings.HasPrefix(text, string(one.Release)+" "): // it says so itself
 	case len(one.Running) > 0:
 		ground.Text = fmt.Sprintf("%s runs and needs it (%s)", one.Release, text)
 	case !one.Until.IsZero():

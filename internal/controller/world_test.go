@@ -61,7 +61,7 @@ func (w *world) start() {
 	w.Controller = controller.New(controller.Options{
 		Journal: w.journal, Drivers: w, Configs: w.configs,
 		Judges: func(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
-			return []judge.Judge{limits.New(settings.Limits)}
+			return []judge.Judge{limits.New(settings.Limits, 0)}
 		},
 		Configure: func(*spec.Project, spec.Service, segue.ReleaseName) (controller.Config, error) {
 			return controller.Config{Workload: "fake", WorkloadBlock: json.RawMessage(`"x"`), Balancer: "fake", BalancerBlock: json.RawMessage(`{}`), Databases: w.databases}, nil

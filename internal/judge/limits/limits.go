@@ -27,6 +27,7 @@ const slowShare = 0.01
 // Judge holds what was seen of each release so far.
 type Judge struct {
 	limits    segue.Limits
+	warm      time.Duration
 	stable    sums
 	candidate sums
 	// looks counts the windows in which a candidate instance was seen; unready those in a row in which one was not ready.
@@ -41,10 +42,13 @@ type sums struct {
 	latency          telemetry.Distribution
 }
 
-func (s *sums) add(e judge.ServerEvidence) {
+// add takes what a server did; its latencies only where it was warm: a process is slow by nature at first.
+func (s *sums) add(e judge.ServerEvidence, warm bool) {
 	s.requests += e.Requests
 	s.errors += e.Errors
-	s.latency = s.latency.Add(e.Latency)
+	if warm {
+		s.latency = s.latency.Add(e.Latency)
+	}
 }
 
 func (s *sums) share() float64 {
@@ -54,9 +58,9 @@ func (s *sums) share() float64 {
 	return float64(s.errors) / float64(s.requests)
 }
 
-// New makes the judge of one rollout.
-func New(limits segue.Limits) *Judge {
-	return &Judge{limits: limits, unready: map[segue.ServerName]int{}}
+// New makes the judge of one rollout. Latencies count from the age warm of a process on.
+func New(limits segue.Limits, warm time.Duration) *Judge {
+	return &Judge{limits: limits, warm: warm, unready: map[segue.ServerName]int{}}
 }
 
 // Name is "limits"; its findings carry the name of the limit.
@@ -65,12 +69,13 @@ func (j *Judge) Name() string { return "limits" }
 // Weigh takes the next window.
 func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 	for _, server := range window.Servers {
+		warm := server.Started.IsZero() || window.Since.Sub(server.Started) >= j.warm
 		switch server.Release {
 		case window.Candidate:
-			j.candidate.add(server)
+			j.candidate.add(server, warm)
 			j.countUnready(server)
 		case window.Stable:
-			j.stable.add(server)
+			j.stable.add(server, warm)
 		}
 	}
 	findings := j.readiness(window)
@@ -160,6 +165,10 @@ func (j *Judge) latency(window judge.Evidence) segue.Finding {
 		f.Ruling = segue.RulingFail
 	case enough && value <= limit:
 		f.Ruling = segue.RulingPass
+	}
+	if f.Samples == 0 && j.candidate.requests > 0 {
+		f.Text = fmt.Sprintf("no process of %s is %s old yet, from which on its response times count", window.Candidate, j.warm)
+		return f
 	}
 	f.Text = describe(f, fmt.Sprintf("p99 on %s is %.0f ms", window.Candidate, f.Value),
 		fmt.Sprintf("%.0f ms on %s, limit %.0f ms", f.Baseline, stableName(window), f.Limit))

@@ -55,7 +55,7 @@ func TestRulings(t *testing.T) {
 		"unready for a moment is no pass":     {window(side("v1", 500, 0, fast), unready), 1, segue.RulingInconclusive},
 	} {
 		t.Run(name, func(t *testing.T) {
-			j := limits.New(settings())
+			j := limits.New(settings(), 0)
 			var findings []segue.Finding
 			for range test.times {
 				findings = j.Weigh(test.window)
@@ -67,8 +67,30 @@ func TestRulings(t *testing.T) {
 	}
 }
 
+// TestLatencyCountsFromWarm: a process that has just started is slow by nature; its errors count at once.
+func TestLatencyCountsFromWarm(t *testing.T) {
+	start := time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)
+	at := func(age time.Duration, candidate judge.ServerEvidence) judge.Evidence {
+		candidate.Started = start
+		w := window(side("v1", 500, 0, 5*time.Millisecond), candidate)
+		w.Since, w.Until = start.Add(age), start.Add(age+time.Second)
+		return w
+	}
+	slow := side("v2", 500, 0, 250*time.Millisecond)
+	j := limits.New(settings(), time.Minute)
+	if got := j.Weigh(at(59*time.Second, slow)); ruling(got) != segue.RulingInconclusive {
+		t.Errorf("at 59 s: %+v", got)
+	}
+	if got := j.Weigh(at(time.Minute, slow)); ruling(got) != segue.RulingFail {
+		t.Errorf("at 60 s: %+v", got)
+	}
+	if got := limits.New(settings(), time.Minute).Weigh(at(0, side("v2", 500, 50, time.Millisecond))); ruling(got) != segue.RulingFail {
+		t.Errorf("errors at once: %+v", got)
+	}
+}
+
 func TestWitnessFindingFailsForGood(t *testing.T) {
-	j := limits.New(settings())
+	j := limits.New(settings(), 0)
 	bad := window(side("v1", 500, 0, time.Millisecond), side("v2", 500, 0, time.Millisecond))
 	bad.Witness = []segue.Finding{{Judge: "witness", Text: "user 3 was logged out"}}
 	j.Weigh(bad)
@@ -78,7 +100,7 @@ func TestWitnessFindingFailsForGood(t *testing.T) {
 }
 
 func TestFindingsCarryTheirFigures(t *testing.T) {
-	j := limits.New(settings())
+	j := limits.New(settings(), 0)
 	findings := j.Weigh(window(side("v1", 400, 4, time.Millisecond), side("v2", 200, 20, time.Millisecond)))
 	for _, f := range findings {
 		if f.Judge != "errors" {
