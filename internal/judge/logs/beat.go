@@ -28,10 +28,18 @@ type beat struct {
 	servers map[segue.ServerName]*block
 	// seen and missed count the candidate's blocks.
 	seen, missed int64
+	// heirs are new lines of the candidate, due is how often a stable server said this one in the blocks that were missed.
+	heirs map[*line]*heir
+	due   float64
 }
 
 // block is a server's block that is still under way.
-type block struct{ seconds, units, others float64 }
+type block struct {
+	seconds, units float64
+	// others is what a stable server said on average.
+	others float64
+	heirs  map[*line]float64
+}
 
 // newBeat finds out from the history whether the line comes by the clock; nil when it does not.
 func newBeat(l *line, read map[segue.ServerName][]bool) *beat {
@@ -50,7 +58,7 @@ func newBeat(l *line, read map[segue.ServerName][]bool) *beat {
 		odds := evidence.Odds(empty, blocks-empty, 1)
 		mean := math.Log1p(odds)
 		return &beat{
-			block: time.Duration(minutes) * slice, mean: mean, servers: map[segue.ServerName]*block{},
+			block: time.Duration(minutes) * slice, mean: mean, servers: map[segue.ServerName]*block{}, heirs: map[*line]*heir{},
 			empty: newRate(-math.Log(0.5)/mean, -math.Log(0.1)/mean),
 		}
 	}
@@ -87,10 +95,10 @@ func regularity(past []minute, read []bool, minutes int) (blocks, empty, phi flo
 }
 
 // add moves the candidate's blocks on.
-func (b *beat) add(l *look, line *line) {
+func (b *beat) add(l *look, of *line) {
 	said := 0.0
-	if t := l.tally[line]; t != nil {
-		said = t.steady[others]
+	if t := l.tally[of]; t != nil {
+		said = t.steady[others] / float64(len(l.steady[others].servers))
 	}
 	for _, r := range l.rows {
 		if r.side != candidate || r.starting || l.steady[others].seconds == 0 {
@@ -98,30 +106,32 @@ func (b *beat) add(l *look, line *line) {
 		}
 		at := b.servers[r.Server]
 		if at == nil {
-			at = &block{}
+			at = &block{heirs: map[*line]float64{}}
 			b.servers[r.Server] = at
 		}
 		at.seconds += l.Length().Seconds()
 		at.others += said
 		for _, n := range r.Logs {
-			if n.Template == line.ID {
+			if n.Template == of.ID {
 				at.units += float64(n.Units)
 			}
 		}
+		b.hear(at, of, l.news[r.Server])
 		if at.seconds < b.block.Seconds() {
 			continue
 		}
 		if at.others > 0 {
-			line.stale = true
-			b.end(at.units == 0)
+			of.stale = true
+			b.end(at)
 		}
-		*at = block{}
+		*at = block{heirs: map[*line]float64{}}
 	}
 }
 
-func (b *beat) end(empty bool) {
-	if empty {
+func (b *beat) end(at *block) {
+	if at.units == 0 {
 		b.missed++
+		b.inherit(at)
 		b.empty.add(1, 1, b.mean)
 		return
 	}

@@ -20,9 +20,6 @@ const (
 	noteAt = 100
 	// vanished is the share of what was expected below which a line is gone rather than rarer.
 	vanished = 0.1
-	// burst is how many slots a minute have a new warning that fails a candidate, burstRatio how many times as often a known one comes.
-	burst      = 3
-	burstRatio = 5
 	// soon is how long a caveat has to match before it is missed.
 	soon = 10 * time.Minute
 	// mostE is the largest e-value that is told: JSON knows no infinity.
@@ -52,6 +49,7 @@ func (j *Judge) findings(l *look) []segue.Finding {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.Evidence/max(b.Threshold, 1), a.Evidence/max(a.Threshold, 1)), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	summary := j.summary(l, findings)
+	summary.Text += j.blindness(l)
 	if more := len(findings) - (mostFindings - 1); more > 0 {
 		findings = findings[:mostFindings-1]
 		summary.Text += fmt.Sprintf("; %d more findings are not shown", more)
@@ -83,42 +81,50 @@ func (j *Judge) more(l *look, line *line, rejected bool) (f segue.Finding, ok bo
 	if line.first.IsZero() {
 		return f, false
 	}
-	logE, held := line.logMore, false
 	book, _ := j.books(line)
-	if line.bad() {
-		held = logE >= math.Log(holdAt)
-		if line.volume != nil && line.volume.LogE() >= math.Log(book.Threshold(line.ID)) {
-			held, logE = true, max(logE, line.volume.LogE())
-		}
+	logE, threshold := line.logMore, book.Threshold(line.ID)
+	grown := line.volume != nil && line.volume.LogE() >= math.Log(threshold)
+	if grown {
+		logE = max(logE, line.volume.LogE())
 	}
+	ruling := j.rule(l, line, logE, rejected, grown)
 	noted := !line.known() && logE >= math.Log(noteAt)
-	if !rejected && !held && !noted {
+	if !rejected && !noted && ruling == segue.RulingReport {
 		return f, false
 	}
 	f = j.finding(l, line, logE)
-	f.Threshold = min(mostE, book.Threshold(line.ID))
-	f.Ruling = segue.RulingReport
-	switch {
-	case rejected && (line.bad() || line.Severity == "warn" && bursts(f)):
-		f.Ruling = segue.RulingFail
-	case held:
-		f.Ruling, f.Left = segue.RulingHold, left(line.logMore, math.Log(f.Threshold), l.Until.Sub(line.first))
+	f.Ruling, f.Threshold = ruling, min(mostE, threshold)
+	if ruling == segue.RulingHold && line.grave() {
+		f.Left = left(line.logMore, math.Log(f.Threshold), l.Until.Sub(line.first))
 	}
 	what := "is new"
 	if f.BaselineSamples > 0 || line.known() {
 		what = fmt.Sprintf("comes %s as often", times(f.Value, f.Baseline))
 	}
 	f.Text = fmt.Sprintf("%s %s on %s: %.3g a minute and server, %.3g on %s: %s", j.kind(line), what, l.Candidate, f.Value, f.Baseline, stable(l), line.Text)
-	if !line.bad() && j.expected(line) {
+	switch {
+	case !line.bad() && j.expected(line):
 		f.Ruling = segue.RulingReport
 		f.Text += " (the release is known to bring it)"
+	case ruling == segue.RulingHold && line.dim():
+		f.Text += " (its severity is unreadable: it may be an error)"
 	}
 	return f, true
 }
 
-// bursts tells whether a warning comes so often that it counts as an error.
-func bursts(f segue.Finding) bool {
-	return f.Baseline == 0 && f.Value >= burst || f.Baseline > 0 && f.Low >= burstRatio
+// rule is the policy about a line that the candidate says more often. Errors fail it, by slots, or by lines if they clearly burst; so do
+// warnings that burst. What may be either, since severities are unreadable, is held.
+func (j *Judge) rule(l *look, line *line, logE float64, rejected, grown bool) segue.Ruling {
+	suspicious := logE >= math.Log(holdAt)
+	switch {
+	case rejected && line.bad(), (rejected || grown) && line.grave() && j.bursts(l, line):
+		return segue.RulingFail
+	case line.bad() && (suspicious || grown),
+		line.grave() && suspicious && j.bursts(l, line),
+		suspicious && j.suspect(line) && (!line.known() || j.bursts(l, line)):
+		return segue.RulingHold
+	}
+	return segue.RulingReport
 }
 
 // less is the finding of a line that the candidate says less often.
@@ -152,38 +158,6 @@ func (j *Judge) less(l *look, line *line, rejected map[string]bool) (f segue.Fin
 		f.Text = fmt.Sprintf("%s does not come on %s: %s", j.kind(line), l.Candidate, line.Text)
 	}
 	return f, true
-}
-
-// heir is a new line of the candidate that a vanished one may have become by a change of wording: it has at least half of the words.
-func (j *Judge) heir(old *line) *line {
-	for _, l := range j.order {
-		if l == old || l.known() || l.first.IsZero() || l.units(others) > 0 || l.Severity != old.Severity || l.units(candidate) <= l.starting {
-			continue
-		}
-		if alike(old.Text, l.Text) {
-			return l
-		}
-	}
-	return nil
-}
-
-// alike tells whether two templates have half of their words in common.
-func alike(a, b string) bool {
-	words, common, n := map[string]bool{}, 0, 0
-	for word := range strings.FieldsSeq(strings.ToLower(a)) {
-		if word != "<*>" {
-			words[word] = true
-		}
-	}
-	for word := range strings.FieldsSeq(strings.ToLower(b)) {
-		if word != "<*>" {
-			n++
-			if words[word] {
-				common++
-			}
-		}
-	}
-	return n > 0 && 2*common >= max(n, len(words))
 }
 
 // finding fills in what all findings about a line have.

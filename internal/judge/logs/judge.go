@@ -19,6 +19,8 @@ const (
 	// holdAt is the evidence at which a candidate is not promoted further, passAt that for being as good as stable.
 	holdAt = 20
 	passAt = 20
+	// bornAt is how many slots a new line was said in, by any server, when it counts as born.
+	bornAt = 2
 	// forKnown is the part of the error rate that is for lines known before the rollout: a new release mostly fails by new ones. A book spends
 	// half of its rate on what is known and half on births; those of one kind alone have twice the rate to make up for it.
 	forKnown = 1.0 / 3
@@ -54,6 +56,9 @@ type Judge struct {
 	starts   [2]float64
 	volume   volume
 	errorPhi float64
+	// heard is by side; dark: severities cannot be read, as of the last window.
+	heard [2]heard
+	dark  bool
 	// exposure of sides in seconds while both were read, since the first such window.
 	exposure [2]float64
 	since    time.Time
@@ -151,14 +156,14 @@ func (j *Judge) begin(window judge.Evidence) {
 func (j *Judge) remember(i int, past judge.Evidence, row judge.ServerEvidence) {
 	s := j.server(row.Server)
 	s.past += past.Length().Seconds()
-	s.pastRequests += float64(row.Requests)
+	s.pastRequests += float64(row.Requests + row.Mirrored)
 	starting := !row.Started.IsZero() && past.Until.After(row.Started) && past.Since.Before(row.Started.Add(time.Minute))
 	if starting && !past.Since.After(row.Started) {
 		j.starts[others]++
 	}
 	for _, n := range row.Logs {
 		l := j.line(n.Template)
-		l.past[row.Server] = add(l.past[row.Server], []minute{{slice: i, units: float64(n.Units), events: float64(n.Events)}})
+		l.remember(row.Server, []minute{{slice: i, units: float64(n.Units), events: float64(n.Events)}})
 		if starting {
 			l.start[others] += float64(n.Units)
 		}
@@ -180,8 +185,8 @@ func (j *Judge) settle(l *line, read map[segue.ServerName][]bool, minutes int) {
 		l.phi += evidence.Dispersion(units) / float64(len(l.past))
 		l.eventPhi += evidence.Dispersion(events) / float64(len(l.past))
 	}
-	if l.grave() {
-		l.volume = evidence.NewProcess(evidence.Options{Null: margin})
+	if l.grave() || l.dim() {
+		l.weighLines()
 	}
 	if !l.bad() {
 		l.beat = newBeat(l, read)
@@ -265,25 +270,33 @@ func (j *Judge) merge(m judge.LogMerge) {
 			delete(s.start, from)
 		}
 	}
+	for _, l := range j.order {
+		if l.beat != nil {
+			l.beat.merge(from, into)
+		}
+	}
 	more, less := j.books(from)
-	more.Set(from.ID, math.Inf(-1))
+	if from.entered {
+		more.Set(from.ID, math.Inf(-1))
+	}
 	if from.known() {
 		less.Set("-"+from.ID, math.Inf(-1))
 	}
 }
 
-// book enters the evidence as it stands; new lines by birth, whoever said them.
+// book enters the evidence as it stands; new lines by birth, whoever said them. The later a birth, the more it takes to fail a candidate by
+// it, so one is not wasted on what was said but once in all: that decides nothing.
 func (j *Judge) book() {
 	for _, l := range j.order {
-		more, less := j.books(l)
-		if !l.entered {
-			more.Born(l.ID)
-			l.entered, l.stale = true, true
-		}
 		if !l.stale {
 			continue
 		}
 		l.update(j.starts)
+		if !l.entered && l.units(candidate)+l.units(others) < bornAt {
+			continue
+		}
+		l.entered = true
+		more, less := j.books(l)
 		more.Set(l.ID, l.logMore)
 		if l.known() {
 			less.Set("-"+l.ID, l.logLess)

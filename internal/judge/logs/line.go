@@ -19,6 +19,8 @@ const (
 	// uneven is how far a server's usual share of a rare line may be from an equal one: servers that differ by 30 % (one standard deviation,
 	// in logs) differ by less than that nearly always.
 	uneven = 4
+	// evenly is how many events of the history weigh as much as the guess that shares are equal.
+	evenly = 10
 )
 
 // line is a kind of log line, and all that is known of it.
@@ -32,6 +34,8 @@ type line struct {
 	caveat       *Caveat
 	// past is what each server said before the rollout, by the minute.
 	past map[segue.ServerName][]minute
+	// sums are what each said in all of that.
+	sums map[segue.ServerName]minute
 	// phi and eventPhi are how its slots, and its lines, scatter over the minutes.
 	phi, eventPhi float64
 	// more is evidence that the candidate says it more often, less that it does so less often; usual is for a rated caveat.
@@ -39,8 +43,10 @@ type line struct {
 	usual      *rate
 	// volume weighs every line rather than slots, since slots say nothing of what is in all of them.
 	volume *evidence.Process
-	beat   *beat
-	start  [2]float64 // units in starts, by side
+	// loudest is how many lines a slot had at most before the rollout.
+	loudest float64
+	beat    *beat
+	start   [2]float64 // units in starts, by side
 	// merged are logs of e-values of lines that this one took in, which stand still since.
 	mergedMore, mergedLess []float64
 	// counts are slots of the rollout in which a server said it, by side.
@@ -48,6 +54,8 @@ type line struct {
 	// starting is what of them the candidate said in its starts.
 	starting int64
 	first    time.Time // on the candidate
+	// unseen is the candidate's exposure until then.
+	unseen float64
 }
 
 // minute is what a server said of a line in a slice of history.
@@ -64,7 +72,7 @@ const (
 
 func newLine(t judge.LogTemplate) *line {
 	return &line{
-		LogTemplate: t, past: map[segue.ServerName][]minute{}, phi: 1,
+		LogTemplate: t, past: map[segue.ServerName][]minute{}, sums: map[segue.ServerName]minute{}, phi: 1,
 		counts: [2]map[segue.ServerName]int64{{}, {}},
 		more:   evidence.NewProcess(evidence.Options{Null: margin, Only: true}),
 		less:   evidence.NewProcess(evidence.Options{Null: margin, Only: true}),
@@ -92,11 +100,28 @@ func (l *line) weight() float64 {
 // said sums up what servers said before the rollout.
 func (l *line) said(servers []segue.ServerName) (units float64) {
 	for _, name := range servers {
-		for _, m := range l.past[name] {
-			units += m.units
-		}
+		units += l.sums[name].units
 	}
 	return units
+}
+
+// wrote sums up the lines of servers before the rollout.
+func (l *line) wrote(servers []segue.ServerName) (events float64) {
+	for _, name := range servers {
+		events += l.sums[name].events
+	}
+	return events
+}
+
+// remember takes what a server said in slices of the history.
+func (l *line) remember(server segue.ServerName, minutes []minute) {
+	l.past[server] = add(l.past[server], minutes)
+	sum := l.sums[server]
+	for _, m := range minutes {
+		sum.units += m.units
+		sum.events += m.events
+	}
+	l.sums[server] = sum
 }
 
 // units is in how many slots of the rollout a side said it.
@@ -149,7 +174,7 @@ func (l *line) take(other *line, starts [2]float64) {
 	l.mergedMore = append(l.mergedMore, other.logMore)
 	l.mergedLess = append(l.mergedLess, other.logLess)
 	for server, minutes := range other.past {
-		l.past[server] = add(l.past[server], minutes)
+		l.remember(server, minutes)
 	}
 	for side := range l.counts {
 		for server, n := range other.counts[side] {
@@ -158,8 +183,9 @@ func (l *line) take(other *line, starts [2]float64) {
 		l.start[side] += other.start[side]
 	}
 	l.starting += other.starting
+	l.loudest = max(l.loudest, other.loudest)
 	if l.first.IsZero() || !other.first.IsZero() && other.first.Before(l.first) {
-		l.first = other.first
+		l.first, l.unseen = other.first, other.unseen
 	}
 	if l.caveat == nil {
 		l.caveat, l.usual = other.caveat, other.usual

@@ -21,6 +21,14 @@ type look struct {
 	lossy bool
 	tally map[*line]*tally
 	order []*tally
+	// news are lines that the candidate's servers said and the history has not.
+	news map[segue.ServerName][]novelty
+}
+
+// novelty is a new line, in so many slots.
+type novelty struct {
+	line  *line
+	units float64
 }
 
 // row is a server whose logs were read.
@@ -55,7 +63,7 @@ type tally struct {
 
 // look sorts a window out, and notes what could not be read.
 func (j *Judge) look(window judge.Evidence) *look {
-	l := &look{Evidence: window, tally: map[*line]*tally{}}
+	l := &look{Evidence: window, tally: map[*line]*tally{}, news: map[segue.ServerName][]novelty{}}
 	for _, e := range window.Servers {
 		side := others
 		switch e.Release {
@@ -67,7 +75,7 @@ func (j *Judge) look(window judge.Evidence) *look {
 		}
 		l.present[side]++
 		r := row{ServerEvidence: e, server: j.server(e.Server), side: side}
-		r.requests = r.requests*math.Exp(-float64(window.Length())/float64(recent)) + float64(e.Requests)
+		r.requests = r.requests*math.Exp(-float64(window.Length())/float64(recent)) + float64(e.Requests+e.Mirrored)
 		if !j.readable(l, r) {
 			continue
 		}
@@ -134,6 +142,7 @@ func (j *Judge) count(l *look) {
 		}
 	}
 	j.volume.add(j, l)
+	j.listen()
 }
 
 func (j *Judge) add(l *look, r row, n judge.LogCount) {
@@ -147,10 +156,14 @@ func (j *Judge) add(l *look, r row, n judge.LogCount) {
 		l.tally[line], l.order = t, append(l.order, t)
 	}
 	t.all[r.side] += float64(n.Units)
-	t.events[r.side] += float64(n.Events)
+	t.events[r.side] += line.loud(n.Units, n.Events)
 	line.counts[r.side][r.Server] += n.Units
+	j.heard[r.side].add(line, n.Units)
 	if r.side == candidate && line.first.IsZero() {
-		line.first = l.Until
+		line.first, line.unseen = l.Until, max(0, j.exposure[candidate]-l.all[candidate].seconds)
+	}
+	if r.side == candidate && !line.known() {
+		l.news[r.Server] = append(l.news[r.Server], novelty{line, float64(n.Units)})
 	}
 	if !r.starting {
 		t.steady[r.side] += float64(n.Units)
@@ -184,7 +197,7 @@ func (j *Judge) weigh(l *look, t *tally) {
 	if line.volume != nil {
 		line.volume.Add(evidence.Split{
 			Candidate: t.events[candidate] / line.eventPhi, Others: t.events[others] / line.eventPhi,
-			CandidateExposure: j.ratio(line, l.all[candidate], l.all[others]) * line.excess(l.Until), OthersExposure: 1,
+			CandidateExposure: j.ratioOfLines(line, l.all[candidate], l.all[others]) * line.excess(l.Until), OthersExposure: 1,
 		})
 	}
 }
@@ -207,9 +220,34 @@ func (j *Judge) ratio(line *line, of, to exposure) float64 {
 		}
 		return change / margin
 	}
-	equal, of1, to1 := of.past/to.past, line.said(of.servers), line.said(to.servers)
-	odds := min(evidence.Odds(of1, to1, line.phi), uneven*max(equal, (of1+0.5)/(to1+0.5)))
-	return odds * max(change/equal, quotient(quotient(of.requests, to.requests), quotient(of.pastRequests, to.pastRequests)))
+	odds, _ := shares(of, to, line.said(of.servers), line.said(to.servers), line.phi)
+	return odds * growth(of, to)
+}
+
+// ratioOfLines is ratio for lines rather than slots: of what is in nearly all slots, these say too little of how servers differ.
+func (j *Judge) ratioOfLines(line *line, of, to exposure) float64 {
+	if of.past == 0 || to.past == 0 {
+		return j.ratio(line, of, to)
+	}
+	odds, _ := shares(of, to, line.wrote(of.servers), line.wrote(to.servers), line.eventPhi)
+	return odds * growth(of, to)
+}
+
+// shares gives the odds of one side's share of a line in the history: what they seem to be, which is an equal share until there is more to go by;
+// and what is innocent but for the margin. That is for shares that change by themselves, and the most that the odds can be is for too short a
+// history: the larger one is enough, since both at once are rare.
+func shares(of, to exposure, said1, said2, phi float64) (innocent, seen float64) {
+	equal := of.past / to.past
+	most := min(evidence.Odds(said1, said2, phi), uneven*max(equal, (said1+0.5)/(said2+0.5)))
+	prior := evenly * max(phi, 1) / (1 + equal)
+	seen = (said1 + prior*equal) / (said2 + prior)
+	return max(seen, most/margin), seen
+}
+
+// growth is by how much a side's time or traffic grew since the history against the other's, whichever is more.
+func growth(of, to exposure) float64 {
+	byTime := quotient(of.seconds, to.seconds) / (of.past / to.past)
+	return max(byTime, quotient(quotient(of.requests, to.requests), quotient(of.pastRequests, to.pastRequests)))
 }
 
 func unknownMargin(others int) float64 {

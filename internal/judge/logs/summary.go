@@ -22,7 +22,7 @@ func (j *Judge) summary(l *look, findings []segue.Finding) segue.Finding {
 		Evidence: min(mostE, math.Exp(logE)), Threshold: passAt, Limit: inferior,
 	}
 	for _, line := range j.order {
-		if j.volume.counts(line) {
+		if j.counts(line) {
 			f.Samples += line.units(candidate)
 			f.BaselineSamples += line.units(others)
 		}

@@ -77,16 +77,20 @@ func (v *volume) add(j *Judge, l *look) {
 	}
 	units := [2]float64{}
 	for _, t := range l.order {
-		if v.counts(t.line) {
+		if j.counts(t.line) {
 			units[candidate] += t.all[candidate]
 			units[others] += t.all[others]
 		}
 	}
 	of, to := l.all[candidate], l.all[others]
-	ratio := of.seconds / to.seconds
-	if k, n := v.said(of.servers), v.said(to.servers); k+n >= enoughPast && of.past > 0 && to.past > 0 {
+	// Errors mostly come of requests: a candidate with few of them is not good for having few errors, nor one with copies of others' bad for more.
+	ratio, past := of.seconds/to.seconds, quotient(of.past, to.past)
+	if of.requests > 0 && to.requests > 0 {
+		ratio, past = of.requests/to.requests, quotient(of.pastRequests, to.pastRequests)
+	}
+	if k, n := v.said(of.servers), v.said(to.servers); k+n >= enoughPast && past > 0 {
 		// The least that the candidate's share can be: what it has beyond counts against it.
-		ratio *= (to.past / of.past) / evidence.Odds(n, k, j.errorPhi)
+		ratio /= past * evidence.Odds(n, k, j.errorPhi)
 	}
 	v.ratio.Add(evidence.Split{
 		Candidate: units[candidate] / j.errorPhi, Others: units[others] / j.errorPhi, CandidateExposure: ratio, OthersExposure: 1,
