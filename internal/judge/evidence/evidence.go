@@ -2,8 +2,8 @@
 // e-values, of which a false one reaches 1/α with probability at most α over the whole time, not per look.
 //
 // Process is the engine (counts on the candidate against counts on the others), Latency and SoftRank carry it over to durations and gauges,
-// Book decides over many streams at once, Mix tells whether the two sides are comparable at all, Forecast says how long a finding takes.
-// Kayenta classifies the way Spinnaker's judge does, for comparison.
+// Growth finds resources that leak, Drift says what servers' moods leave open, Book decides over many streams at once, Mix tells whether the two
+// sides are comparable at all, Forecast says how long a finding takes. Kayenta classifies the way Spinnaker's judge does, for comparison.
 //
 // Everything is pure and deterministic. No input panics, makes a NaN or an alarm: what cannot be weighed is left out.
 package evidence

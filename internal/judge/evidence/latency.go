@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -27,7 +28,7 @@ func edgeQuantiles() [edges]float64 { return [edges]float64{0.50, 0.75, 0.90, 0.
 //
 // The margin is exact to a histogram bucket (3 %).
 type Latency struct {
-	margin, phi       float64
+	margin, fine, phi float64
 	laid              bool
 	edges             [edges]edge
 	candidate, others telemetry.Distribution
@@ -35,9 +36,12 @@ type Latency struct {
 
 // edge is one duration and what is counted there.
 type edge struct {
-	at time.Duration
-	// slow and fine are where the candidate is counted: for the evidence that it is slower, and that it is not.
+	// at is where the others are counted for the evidence that the candidate is slower, under for that it is not: they differ where many durations
+	// are in one bucket.
+	at, under time.Duration
+	// slow and fine are where the candidate is counted for the two, habit is its usual ratio to the others.
 	slow, fine time.Duration
+	habit      float64
 	slower     Process
 	faster     NonInferior
 }
@@ -48,7 +52,7 @@ func NewLatency(margin float64, beforeCandidate, beforeOthers telemetry.Distribu
 	if !(margin >= 0 && margin <= 100) {
 		margin = 0.25
 	}
-	l := &Latency{margin: margin, phi: 1}
+	l := &Latency{margin: margin, fine: margin, phi: 1}
 	for i := range l.edges {
 		l.edges[i].slower = newProcess(Options{Null: 1, Low: 1.03, High: 8})
 		l.edges[i].faster = *NewNonInferior(1)
@@ -65,20 +69,53 @@ func NewLatency(margin float64, beforeCandidate, beforeOthers telemetry.Distribu
 // 1.3 %; half a day of past makes up for it too. Twice the time is still found within 2 minutes. To be called before the first Add.
 func (l *Latency) Temper(phi float64) { l.phi = max(1, positiveOr(phi, 1)) }
 
+// Fine sets another margin for NonInferiorLogE than for LogE, a wider one: see Drift. To be called before the first Add.
+func (l *Latency) Fine(margin float64) {
+	l.fine = max(l.margin, min(margin, 100))
+	l.layFine()
+}
+
 // lay fixes the edges, by the past alone.
 func (l *Latency) lay(candidate, others telemetry.Distribution) {
 	l.laid = true
 	ratio := 1.0
 	for i, q := range edgeQuantiles() {
-		at := max(others.Quantile(q), time.Microsecond)
+		at, under := around(others, q)
 		if float64(candidate.Count)*(1-q) >= enoughAbove {
-			ratio = float64(max(candidate.Quantile(q), time.Microsecond)) / float64(at)
+			ratio = float64(max(candidate.Quantile(q), time.Microsecond)) / float64(max(others.Quantile(q), time.Microsecond))
 		}
-		bound := func(ratio float64) time.Duration { return time.Duration(float64(at) * (1 + l.margin) * ratio) }
 		// Each question excuses what makes it harder to answer: a server that was faster may fall back to the others without alarm, but
 		// to be called fine it must be what it was.
-		l.edges[i].at, l.edges[i].slow, l.edges[i].fine = at, bound(max(1, ratio)), bound(ratio)
+		e := &l.edges[i]
+		e.at, e.under, e.habit = at, under, ratio
+		e.slow = time.Duration(float64(at) * (1 + l.margin) * max(1, ratio))
 	}
+	l.layFine()
+}
+
+func (l *Latency) layFine() {
+	for i := range l.edges {
+		e := &l.edges[i]
+		e.fine = time.Duration(float64(e.under) * (1 + l.fine) * e.habit)
+	}
+}
+
+// around gives the least duration that a share 1-q is above at most, and one that such a share is above at least: nearly the same, unless so many
+// are in one bucket that few are above it, or none, as when all answers take the same time.
+func around(d telemetry.Distribution, q float64) (at, under time.Duration) {
+	at = max(d.Quantile(q), time.Microsecond)
+	allowed := (1 - q) * float64(d.Count)
+	// The quantile is not beyond the largest value, but its bucket counts by its middle.
+	for at < 2*time.Hour && float64(d.Above(at)) > allowed {
+		at += max(at/128, time.Microsecond)
+	}
+	if under = at; float64(d.Above(at)) < allowed/2 {
+		// Under the middle of the bucket that the quantile is in.
+		for under = min(under, d.Quantile(q)); under > 0 && float64(d.Above(under)) < allowed; {
+			under -= max(under/128, time.Microsecond)
+		}
+	}
+	return at, max(under, time.Microsecond)
 }
 
 // Add weighs the durations of one bin.
@@ -100,6 +137,9 @@ func (l *Latency) Add(candidate, others telemetry.Distribution) {
 		e.slower.Add(split)
 		if e.fine != e.slow {
 			split.Candidate = float64(candidate.Above(e.fine)) / l.phi
+		}
+		if e.under != e.at {
+			split.Others = float64(others.Above(e.under)) / l.phi
 		}
 		e.faster.Add(split)
 	}
@@ -134,8 +174,24 @@ func (l *Latency) LogE() float64 {
 // E gives the current e-value, at most 1e300.
 func (l *Latency) E() float64 { return exponent(l.LogE()) }
 
+// Shift gives by how much the candidate is slower than it used to be beside the others, since the start: the logarithm of the ratio of durations, at
+// that of the edges but the last at which it is most. It says nothing before the edges are laid.
+func (l *Latency) Shift() (log float64, ok bool) {
+	if !l.laid || l.candidate.Count == 0 || l.others.Count == 0 {
+		return 0, false
+	}
+	log = math.Inf(-1)
+	for i, q := range edgeQuantiles() {
+		if i < edges-1 {
+			mine, theirs := max(l.candidate.Quantile(q), time.Microsecond), max(l.others.Quantile(q), time.Microsecond)
+			log = max(log, math.Log(float64(mine)/float64(theirs)/l.edges[i].habit))
+		}
+	}
+	return log, true
+}
+
 // NonInferiorLogE is evidence that the candidate is slower by less than the margin at every edge, by its logarithm: the least of them.
-// Promote at E >= 20, but not sooner than moods of servers last: they are not in the guarantee, and at +25 % itself decide either way.
+// Promote at E >= 20, with a Drift's evidence too: moods of servers are not in the guarantee, and at the margin itself decide either way.
 func (l *Latency) NonInferiorLogE() float64 {
 	least := l.edges[0].faster.LogE()
 	for i := range l.edges {

@@ -140,6 +140,36 @@ func TestLatencyOfServersThatWander(t *testing.T) {
 	}
 }
 
+// TestLatencyOfOneBucket: where all durations are the same, or nearly all, the edges still tell slow from fine.
+func TestLatencyOfOneBucket(t *testing.T) {
+	t.Parallel()
+	all := func(n int64, micros uint64, most bool) telemetry.Distribution {
+		d := telemetry.Distribution{Buckets: []telemetry.Bucket{{Index: bucketOf(micros), Count: n}}}
+		if most {
+			d.MaxMicros = int64(micros)
+		}
+		return telemetry.Distribution{}.Add(d)
+	}
+	for _, micros := range []uint64{8, 40, 900, 20_000, 3_000_000} {
+		for _, most := range []bool{false, true} {
+			for _, past := range []int64{0, 10_000} {
+				for _, test := range []struct {
+					times      float64
+					slow, fine bool
+				}{{1, false, true}, {1.1, false, true}, {1.5, true, false}, {2, true, false}, {20, true, false}} {
+					l := evidence.NewLatency(0.25, all(past, micros, most), all(past, micros, most))
+					for range 20 {
+						l.Add(all(100, uint64(float64(micros)*test.times), most), all(300, micros, most))
+					}
+					if slow, fine := l.E() >= 100, l.NonInferiorE() >= 20; slow != test.slow || fine != test.fine {
+						t.Errorf("%d µs, times %v, most %v, past %d: E %v, fine %v", micros, test.times, most, past, l.E(), l.NonInferiorE())
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestLatencyWithoutPast(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(13, 14))

@@ -77,6 +77,7 @@ func (v view) missing() string {
 func (v view) errors() []segue.Finding {
 	var findings []segue.Finding
 	for _, s := range v.present {
+		findings = append(findings, v.failingRoutes(s)...)
 		if f, ok := v.severe(s); ok {
 			findings = append(findings, f)
 		} else if f, ok := v.failing(s); ok {
@@ -134,16 +135,23 @@ func (v view) visible(theirs tally) string {
 // severe is the finding of a server that nothing excuses.
 func (v view) severe(s *subject) (segue.Finding, bool) {
 	rate := evidence.Spend(v.config.Budget.Severe, s.order)
-	logE := s.severe.LogE()
+	logE := s.severeLogE()
 	if logE < -math.Log(rate) || v.stable == 0 {
 		return segue.Finding{}, false
 	}
 	totals := s.severe.Totals()
 	f := v.blank("error rate", rate)
 	f.Ruling, f.Server, f.Unit, f.Limit = segue.RulingFail, s.name, "count", severeMargin
+	f.Evidence, f.Threshold = exponent(logE), threshold(rate)
+	if s.drastic.logE() > s.severe.LogE() {
+		f.Value, f.Baseline = s.drastic.mine.errors, s.drastic.theirs.errors
+		f.Samples, f.BaselineSamples = int64(s.drastic.mine.requests), int64(s.drastic.theirs.requests)
+		f.Text = fmt.Sprintf("%.0f of %d answers failed on %s and %.0f of %d on the others, more than any start excuses; evidence %s of %s needed",
+			f.Value, f.Samples, s.name, f.Baseline, f.BaselineSamples, thousands(f.Evidence), thousands(f.Threshold))
+		return f, true
+	}
 	f.Value, f.Baseline = totals.Candidate*v.history.errorPhi, totals.Others*v.history.errorPhi
 	f.Samples, f.BaselineSamples = int64(f.Value), int64(f.Baseline)
-	f.Evidence, f.Threshold = exponent(logE), threshold(rate)
 	low, high := s.severe.Interval(rate)
 	f.Low, f.High = finite(low), finite(high)
 	f.Text = fmt.Sprintf("%.0f answers failed on %s and %.0f on the others, over %.0f times its part; evidence %s of %s needed",
@@ -153,7 +161,7 @@ func (v view) severe(s *subject) (segue.Finding, bool) {
 
 // failing is the finding of a server with more errors than its part.
 func (v view) failing(s *subject) (segue.Finding, bool) {
-	rate := evidence.Spend(v.config.Budget.Errors, s.order)
+	rate := v.errorRate(s)
 	if s.errorSuspicion() < math.Log(holdAt) {
 		return segue.Finding{}, false
 	}
@@ -247,11 +255,11 @@ func (v view) latency() []segue.Finding {
 		f.Text = "not comparable, routes differ: " + text
 	case logE >= math.Log(passAt):
 		f.Ruling = segue.RulingPass
-		f.Text = fmt.Sprintf("%s; less than %.0f %% slower, by evidence %s of %d needed", text, worst.latency.margin(), thousands(f.Evidence), passAt)
+		f.Text = fmt.Sprintf("%s; less than %.0f %% slower, by evidence %s of %d needed", text, worst.latency.fineMargin(), thousands(f.Evidence), passAt)
 	default:
 		f.Left = left(logE, math.Log(passAt), worst.weighed)
 		f.Text = fmt.Sprintf("not enough data yet: %s; evidence that it is less than %.0f %% slower is %s of %d needed",
-			text, worst.latency.margin(), thousands(f.Evidence), passAt)
+			text, worst.latency.fineMargin(), thousands(f.Evidence), passAt)
 	}
 	return []segue.Finding{f}
 }
@@ -278,6 +286,9 @@ func (c *chain) margin() float64 {
 	}
 	return 100 * latencyMargin
 }
+
+// fineMargin is the one by which it may be slower and be called fine: wider where servers' moods allow nothing finer.
+func (c *chain) fineMargin() float64 { return 100 * math.Expm1(c.wide) }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -23,8 +24,12 @@ func (v view) gauges() []segue.Finding {
 	var findings []segue.Finding
 	for _, s := range v.present {
 		rejected := s.book.Rejected()
-		for _, key := range rejected {
-			findings = append(findings, v.risen(s, key, len(rejected)))
+		for _, id := range rejected {
+			if key, grows := strings.CutPrefix(id, growthOf); !grows {
+				findings = append(findings, v.risen(s, id, len(rejected)))
+			} else if s.growth[key].lasts() {
+				findings = append(findings, v.grows(s, key, len(rejected)))
+			}
 		}
 		for _, key := range g.order {
 			if r := s.gauges[key]; r.fall.LogE() >= math.Log(s.book.Threshold(key)) {

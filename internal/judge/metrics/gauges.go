@@ -25,6 +25,10 @@ type gauges struct {
 	known   map[string]habit
 	order   []string
 	leftOut []string
+	// growing are resources, by name; unknown says that there is no history of any series, so that resources are born when they are seen.
+	growing map[string]*growing
+	grows   []string
+	unknown bool
 	spans   [4]span
 	// seen counts evidence windows in which a series was seen, by side; read those in which any was.
 	seen map[string]*[2]int64
@@ -61,6 +65,9 @@ func newGauges(before []judge.Evidence, since time.Time) gauges {
 	g := gauges{seen: map[string]*[2]int64{}}
 	g.known, g.leftOut = habits(before)
 	g.order = slices.Sorted(maps.Keys(g.known))
+	g.growing = growings(before)
+	g.grows = slices.Sorted(maps.Keys(g.growing))
+	g.unknown = len(g.known)+len(g.leftOut) == 0
 	for i := range g.spans {
 		g.spans[i] = span{since, map[segue.ServerName]*spanned{}}
 	}
@@ -69,11 +76,51 @@ func newGauges(before []judge.Evidence, since time.Time) gauges {
 
 // begin enters the known series into the subject's book.
 func (s *subject) begin(g *gauges, alpha float64) {
-	// A book keeps half of its rate for births, of which there are none here.
-	s.book, s.gauges = evidence.NewBook(2*alpha), make(map[string]*rank, len(g.order))
+	// A book keeps half of its rate for births: there are none here, or nothing else.
+	s.book, s.gauges, s.growth = evidence.NewBook(2*alpha), make(map[string]*rank, len(g.order)), map[string]*growth{}
 	for _, key := range g.order {
 		s.book.Known(key, 1)
 		s.gauges[key] = &rank{}
+	}
+	for _, key := range g.grows {
+		s.grow(g, key)
+	}
+}
+
+// grow enters a resource.
+func (s *subject) grow(g *gauges, key string) {
+	if s.growth[key] = (&growth{}); g.unknown {
+		s.book.Born(growthOf + key)
+	} else {
+		s.book.Known(growthOf+key, 1)
+	}
+}
+
+// growthOf begins the names of streams of growth.
+const growthOf = "growth of "
+
+// admit takes resources in that nothing was known of, in order of their names whatever server has them.
+func (g *gauges) admit(window judge.Evidence, subjects []*subject) {
+	if !g.unknown || len(g.grows) >= mostGrowing {
+		return
+	}
+	fresh := map[string]bool{}
+	for _, row := range window.Servers {
+		for key, value := range row.Gauges {
+			if g.growing[key] == nil && value >= 0 && resource(key) {
+				fresh[key] = true
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(fresh)) {
+		if len(g.grows) >= mostGrowing {
+			return
+		}
+		g.growing[key] = &growing{span: longestSpan, bases: map[segue.ServerName]scales{}, ceilings: map[segue.ServerName]scales{}}
+		g.grows = append(g.grows, key)
+		for _, s := range subjects {
+			s.grow(g, key)
+		}
 	}
 }
 
@@ -83,6 +130,7 @@ func (g *gauges) add(window judge.Evidence, phases []phase, subjects []*subject)
 	if seconds <= 0 {
 		return
 	}
+	g.admit(window, subjects)
 	for at, row := range window.Servers {
 		candidate := row.Release == window.Candidate
 		for i := range g.spans {
@@ -126,10 +174,44 @@ func (g *gauges) take(row judge.ServerEvidence, candidate bool, seconds float64)
 			g.seen[key] = &[2]int64{}
 		}
 		g.seen[key][where]++
-		if h, ok := g.known[key]; ok {
-			s := g.spans[h.span].servers[row.Server]
-			m := s.means[key]
-			s.means[key] = mean{m.sum + value*seconds, m.seconds + seconds}
+		h, known := g.known[key]
+		if known {
+			g.spans[h.span].servers[row.Server].take(key, value, seconds)
+		}
+		if grows := g.growing[key]; grows != nil && (!known || grows.span != h.span) {
+			g.spans[grows.span].servers[row.Server].take(key, value, seconds)
+		}
+	}
+}
+
+func (s *spanned) take(key string, value, seconds float64) {
+	m := s.means[key]
+	s.means[key] = mean{m.sum + value*seconds, m.seconds + seconds}
+}
+
+// weighGrowth weighs the resources of a window that is full.
+func (g *gauges) weighGrowth(span int, enough float64, names []segue.ServerName, subjects []*subject) {
+	servers := g.spans[span].servers
+	for _, key := range g.grows {
+		if g.growing[key].span != span {
+			continue
+		}
+		whole := func(s *spanned, candidate bool) bool {
+			return s != nil && s.candidate == candidate && !s.spoiled && s.means[key].seconds >= enough
+		}
+		var others []judged
+		for _, name := range names {
+			_, based := g.growing[key].bases[name]
+			if s := servers[name]; whole(s, false) && (based || g.unknown) {
+				others = append(others, judged{name, s.means[key].value()})
+			}
+		}
+		for _, subject := range subjects {
+			_, based := g.growing[key].ceilings[subject.name]
+			if s := servers[subject.name]; whole(s, true) && len(others) > 0 && (based || g.unknown) {
+				subject.growth[key].add(g.growing[key], subject.name, s.means[key].value(), others)
+				subject.book.Set(growthOf+key, subject.growth[key].logE())
+			}
 		}
 	}
 }
@@ -139,6 +221,7 @@ func (g *gauges) close(span int, length time.Duration, subjects []*subject) {
 	servers := g.spans[span].servers
 	names := slices.Sorted(maps.Keys(servers))
 	enough := mostOf * length.Seconds()
+	g.weighGrowth(span, enough, names, subjects)
 	for _, key := range g.order {
 		h := g.known[key]
 		if h.span != span {

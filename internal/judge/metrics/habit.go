@@ -58,14 +58,13 @@ type slice struct {
 	value   float64
 }
 
-// habits draws habits from history. Series that were there and have none, since the history is short or they wander for longer than windows
-// are, are given as left out.
-func habits(before []judge.Evidence) (known map[string]habit, leftOut []string) {
+// historyOf sorts history by series, as far as they are wanted, and by server.
+func historyOf(before []judge.Evidence, wanted func(key string) bool) map[string]map[segue.ServerName][]slice {
 	slicesOf := map[string]map[segue.ServerName][]slice{}
 	for _, past := range before {
 		for _, row := range past.Servers {
 			for key, value := range row.Gauges {
-				if math.IsNaN(value) || math.IsInf(value, 0) || past.Length() <= 0 {
+				if math.IsNaN(value) || math.IsInf(value, 0) || past.Length() <= 0 || !wanted(key) {
 					continue
 				}
 				if slicesOf[key] == nil {
@@ -75,6 +74,13 @@ func habits(before []judge.Evidence) (known map[string]habit, leftOut []string) 
 			}
 		}
 	}
+	return slicesOf
+}
+
+// habits draws habits from history. Series that were there and have none, since the history is short or they wander for longer than windows
+// are, are given as left out.
+func habits(before []judge.Evidence) (known map[string]habit, leftOut []string) {
+	slicesOf := historyOf(before, func(string) bool { return true })
 	known = map[string]habit{}
 	for _, key := range slices.Sorted(maps.Keys(slicesOf)) {
 		if h, ok := habitOf(slicesOf[key]); ok {

@@ -1,7 +1,9 @@
 package metrics
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -31,6 +33,8 @@ type history struct {
 	servers map[segue.ServerName]past
 	// errorPhi and latencyPhi are how much more counts scatter over the servers than independent requests would.
 	errorPhi, latencyPhi float64
+	// moods is the variance that a minute adds to the sum of the logarithm of a server's durations, beside what all do.
+	moods float64
 }
 
 func newHistory(before []judge.Evidence) history {
@@ -52,8 +56,54 @@ func newHistory(before []judge.Evidence) history {
 	h.latencyPhi = scatter(before, func(row judge.ServerEvidence) (float64, float64) {
 		return positive(row.Latency.Above(middle)), positive(row.Latency.Count)
 	})
+	h.moods = moodsOf(before)
 	return h
 }
+
+// settled is the age from which a process's durations tell of its server's moods, timed how many of them a slice must have.
+const (
+	settled = 3 * time.Minute
+	timed   = 20
+)
+
+// moodsOf takes the logarithms of servers' medians, slice by slice, for a series in which each value resembles the one before. The resemblance
+// of a short series seems smaller than it is, by (1+4ρ)/n (Kendall 1954).
+func moodsOf(before []judge.Evidence) float64 {
+	servers, minutes := map[segue.ServerName]int{}, 0.0
+	for _, slice := range before {
+		for _, row := range slice.Servers {
+			servers[row.Server]++
+		}
+	}
+	names := slices.Sorted(maps.Keys(servers))
+	h, rows := habit{means: map[segue.ServerName]float64{}}, [][]float64{}
+	for _, slice := range before {
+		row := make([]float64, len(names))
+		for _, s := range slice.Servers {
+			if s.Latency.Count >= timed && (s.Started.IsZero() || slice.Since.Sub(s.Started) >= settled) {
+				row[slices.Index(names, s.Server)] = math.Log(float64(max(s.Latency.Quantile(0.5), time.Microsecond)))
+			}
+		}
+		if slice.Length() > 0 && !slices.Contains(row, 0) {
+			rows, minutes = append(rows, row), minutes+slice.Length().Minutes()
+		}
+	}
+	n := float64(len(rows))
+	if len(names) < 2 || n < enoughWindows {
+		return 0
+	}
+	for _, row := range rows {
+		for i, name := range names {
+			h.means[name] += row[i] / n
+		}
+	}
+	lag, deviation := h.resemblance(names, rows)
+	lag = min(max(0, lag+(1+4*lag)/n), mostResemblance)
+	return deviation * deviation * minutes / n * (1 + lag) / (1 - lag)
+}
+
+// mostResemblance bounds how long moods are taken to last: 0.95 is twenty slices.
+const mostResemblance = 0.95
 
 func positive(n int64) float64 { return float64(max(0, n)) }
 
@@ -130,6 +180,7 @@ type side struct {
 	requests, errors float64
 	latency          telemetry.Distribution
 	routes           map[string]float64
+	routeErrors      map[string]float64
 }
 
 func (s *side) add(row judge.ServerEvidence) {
@@ -137,12 +188,17 @@ func (s *side) add(row judge.ServerEvidence) {
 	s.requests += positive(row.Requests)
 	s.errors += min(positive(row.Errors), positive(row.Requests))
 	s.latency = s.latency.Add(row.Latency)
-	for route, n := range row.Routes {
-		if s.routes == nil {
-			s.routes = map[string]float64{}
+	s.routes, s.routeErrors = counted(s.routes, row.Routes), counted(s.routeErrors, row.RouteErrors)
+}
+
+func counted(into map[string]float64, more map[string]int64) map[string]float64 {
+	for route, n := range more {
+		if into == nil {
+			into = map[string]float64{}
 		}
-		s.routes[route] += positive(n)
+		into[route] += positive(n)
 	}
+	return into
 }
 
 // exposures are the candidate's to errors, with 1 for the others. A server with a history has had its share of errors, and may keep it.

@@ -17,7 +17,8 @@ const (
 	passAt = 20
 	// severeFrom is the age of a process from which the severe lane acts.
 	severeFrom = 30 * time.Second
-	// A bin is weighed once it is shortBin long and both sides had requests, at longBin whether they had or not.
+	// A bin is weighed once both sides had atOnce requests, once it is shortBin long and both had any, at longBin whether they had or not.
+	atOnce   = 20
 	shortBin = 10 * time.Second
 	longBin  = time.Minute
 )
@@ -34,7 +35,7 @@ type Config struct {
 type phase int
 
 const (
-	// phaseCold counts for nothing.
+	// phaseCold counts only where errors are so many that no start excuses them.
 	phaseCold phase = iota
 	// phaseSevere counts in the severe lane alone.
 	phaseSevere
@@ -46,7 +47,9 @@ const (
 // were alike before.
 //
 // Errors and latency fail a candidate at the error rate of their lanes, of which the s-th server gets 6/(π²s²), and hold it at evidence of
-// 20. They pass at evidence of 20 that errors are less than twice as many, and answers less than 25 % slower. Gauges hold.
+// 20. They pass at evidence of 20 that errors are less than twice as many, and answers less than 25 % slower, or as little as servers' moods allow
+// to be shown in half an hour. Errors are weighed by route too, where the balancer tells them apart. Gauges that are higher, and resources that
+// grow, hold.
 //
 // Moods of servers are no part of what an e-value promises. With moods of 10 % that last for ten minutes, on servers that differ by 30 % for good,
 // 1 % of equal releases fail and 2 % are held (tests named EqualReleases); without moods it is less than the error rate.
@@ -58,6 +61,7 @@ type Judge struct {
 	fine     fine
 	mix      mix
 	gauges   gauges
+	routes   routes
 	bin      bin
 	// since is the start of the first window, until the end of the last one; compared the time in which both sides had requests.
 	since, until time.Time
@@ -95,6 +99,7 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 		j.begun, j.since = true, window.Since
 		j.history = newHistory(window.Before)
 		j.gauges = newGauges(window.Before, window.Since)
+		j.routes = newRoutes(window.Before, j.history)
 	}
 	j.until = window.Until
 	phases := make([]phase, 0, len(window.Servers))
@@ -115,6 +120,7 @@ func (j *Judge) phase(window judge.Evidence, row judge.ServerEvidence) phase {
 	if s == nil {
 		s = newSubject(row.Server, len(j.subjects)+1, window.Since)
 		s.begin(&j.gauges, evidence.Spend(j.config.Budget.Gauges, s.order))
+		s.beginRoutes(&j.routes, j.errorRate(s))
 		j.subjects = append(j.subjects, s)
 	}
 	s.asked += positive(row.Requests)
@@ -129,6 +135,15 @@ func (j *Judge) phase(window judge.Evidence, row judge.ServerEvidence) phase {
 		return phaseSevere
 	}
 	return phaseCold
+}
+
+// errorRate is that of the lane of errors for a server. Where errors are known by route too, routes have half of it.
+func (j *Judge) errorRate(s *subject) float64 {
+	rate := evidence.Spend(j.config.Budget.Errors, s.order)
+	if j.routes.told() {
+		rate /= 2
+	}
+	return rate
 }
 
 func (j *Judge) subject(name segue.ServerName) *subject {
@@ -159,13 +174,15 @@ func (j *Judge) gather(window judge.Evidence, phases []phase) {
 			into.Errors += max(0, row.Errors)
 			into.Latency = into.Latency.Add(row.Latency)
 			into.Routes = addRoutes(into.Routes, row.Routes)
+			into.RouteErrors = addRoutes(into.RouteErrors, row.RouteErrors)
 		}
 	}
 	requests := map[segue.ReleaseName]int64{}
 	for _, s := range b.servers {
 		requests[s.Release] += max(0, s.Requests)
 	}
-	if b.length >= longBin || b.length >= shortBin && requests[window.Candidate] > 0 && requests[window.Stable] > 0 {
+	fewer := min(requests[window.Candidate], requests[window.Stable])
+	if b.length >= longBin || b.length >= shortBin && fewer > 0 || fewer >= atOnce {
 		j.close(window)
 	}
 }
@@ -193,19 +210,25 @@ func (j *Judge) close(window judge.Evidence) {
 	if others.requests == 0 {
 		return
 	}
+	j.routes.admit(b.servers, j.subjects)
 	exposure := 0.0
 	for i, row := range b.servers {
-		if row.Release != window.Candidate || row.Requests <= 0 || b.phases[i] == phaseCold {
+		if row.Release != window.Candidate || row.Requests <= 0 {
 			continue
 		}
 		var mine side
 		mine.add(row)
 		s := j.subject(row.Server)
+		s.weighDrastic(j.history, mine, others)
+		if b.phases[i] == phaseCold {
+			continue
+		}
 		s.weighSevere(j.history, mine, others)
 		if b.phases[i] != phaseWarm {
 			continue
 		}
 		s.weigh(j.history, mine, others, b.length)
+		s.weighRoutes(&j.routes, j.history, mine, others)
 		exposure += j.history.exposures(mine, others).habit
 		all.add(row)
 	}

@@ -36,9 +36,14 @@ type subject struct {
 	// errors decides and suspect holds; severe decides early; ratio gives the interval.
 	errors, suspect *evidence.Process
 	severe, ratio   *evidence.Process
-	latency         chain
-	gauges          map[string]*rank
-	book            *evidence.Book
+	// drastic is severe from the first request on, while more than mostExcused of all answers fail.
+	drastic   drastic
+	latency   chain
+	gauges    map[string]*rank
+	growth    map[string]*growth
+	book      *evidence.Book
+	routes    map[string]*routed
+	routeBook *evidence.Book
 }
 
 // tally counts requests and errors.
@@ -55,6 +60,7 @@ func newSubject(name segue.ServerName, order int, since time.Time) *subject {
 		errors:  evidence.NewProcess(evidence.Options{Null: 1, Only: true}),
 		suspect: evidence.NewProcess(evidence.Options{Null: 1, Low: 1.5, High: 12}),
 		severe:  evidence.NewProcess(evidence.Options{Null: 1, Only: true}),
+		drastic: drastic{than: evidence.NewProcess(evidence.Options{Null: 1, Only: true})},
 		ratio:   evidence.NewProcess(evidence.Options{Null: 1}),
 	}
 }
@@ -63,6 +69,36 @@ func newSubject(name segue.ServerName, order int, since time.Time) *subject {
 func (s *subject) weighSevere(h history, mine, others side) {
 	s.severe.Add(splitOf(mine, others, h.exposures(mine, others).severe, h.errorPhi))
 }
+
+// weighDrastic takes a bin of a server of any age.
+func (s *subject) weighDrastic(h history, mine, others side) {
+	s.drastic.than.Add(splitOf(mine, others, h.exposures(mine, others).severe, h.errorPhi))
+	s.drastic.mine.add(mine)
+	s.drastic.theirs.add(others)
+	for i, share := range drasticShares() {
+		ok, failed := math.Log((1-share)/(1-mostExcused)), math.Log(share/mostExcused)
+		s.drastic.shares[i] += (mine.errors*failed + (mine.requests-mine.errors)*ok) / h.errorPhi
+	}
+}
+
+// severeLogE is the evidence of errors that nothing excuses: since the process is old enough, and from the start.
+func (s *subject) severeLogE() float64 { return evidence.LogMean(s.severe.LogE(), s.drastic.logE()) }
+
+// drastic is evidence of two things at once, that a server has severeMargin times its part of the errors, and that they are more than mostExcused
+// of its answers: the lesser counts.
+type drastic struct {
+	than         *evidence.Process
+	shares       [3]float64
+	mine, theirs tally
+}
+
+// mostExcused is the share of failing answers that a process may have while it starts.
+const mostExcused = 0.1
+
+// drasticShares are the shares that drastic bets on.
+func drasticShares() [3]float64 { return [3]float64{0.2, 0.5, 0.95} }
+
+func (d *drastic) logE() float64 { return min(d.than.LogE(), evidence.LogMean(d.shares[:]...)) }
 
 // weigh takes a bin in the fast lane.
 func (s *subject) weigh(h history, mine, others side, length time.Duration) {
@@ -74,7 +110,7 @@ func (s *subject) weigh(h history, mine, others side, length time.Duration) {
 	s.errors.Add(splitOf(mine, others, x.most, h.errorPhi))
 	s.suspect.Add(splitOf(mine, others, x.some, h.errorPhi))
 	s.ratio.Add(splitOf(mine, others, x.habit, h.errorPhi))
-	s.latency.add(h, mine, others)
+	s.latency.add(h, mine, others, length)
 }
 
 func splitOf(mine, others side, exposure, phi float64) evidence.Split {
@@ -112,9 +148,13 @@ type chain struct {
 	// slower and fine are the logarithms of what former sets gave, mine and theirs the durations they saw.
 	slower, fine float64
 	mine, theirs telemetry.Distribution
+	// drift is what servers' moods may do to the set that is there now, in the minutes that it was; wide is its logarithmic margin for being fine,
+	// or the widest of all sets until now.
+	drift         evidence.Drift
+	minutes, wide float64
 }
 
-func (c *chain) add(h history, mine, others side) {
+func (c *chain) add(h history, mine, others side, length time.Duration) {
 	if mine.requests == 0 || others.requests == 0 {
 		return
 	}
@@ -129,11 +169,24 @@ func (c *chain) add(h history, mine, others side) {
 		} else {
 			c.stranger, c.now = true, evidence.NewLatency(strangerMargin-1, telemetry.Distribution{}, telemetry.Distribution{})
 		}
-		// One server's mood is soon taken for a fault of the other; those of several are less than their mean.
-		n := float64(len(others.names))
-		c.now.Temper(1 + (h.latencyPhi-1)/(n*n))
+		c.temper(h, float64(len(others.names)))
 	}
+	c.minutes += length.Minutes()
 	c.now.Add(mine.latency, others.latency)
+}
+
+// temper prepares a new set of so many others for their moods.
+func (c *chain) temper(h history, others float64) {
+	// One server's mood is soon taken for a fault of the other; those of several are less than their mean.
+	c.now.Temper(1 + (h.latencyPhi-1)/(others*others))
+	c.minutes, c.drift = 0, evidence.NewDrift(h.moods*(1+1/others), h.length.Minutes())
+	margin := math.Log1p(latencyMargin)
+	if c.stranger {
+		// The margin is wider than moods.
+		margin, c.drift = math.Log(strangerMargin), evidence.NewDrift(0, 0)
+	}
+	c.wide = max(c.wide, min(c.drift.Margin(margin), math.Log(strangerMargin)))
+	c.now.Fine(math.Expm1(c.wide))
 }
 
 func (c *chain) logE() float64 {
@@ -147,7 +200,11 @@ func (c *chain) fineLogE() float64 {
 	if c.now == nil {
 		return 0
 	}
-	return c.fine + c.now.NonInferiorLogE()
+	logE := c.now.NonInferiorLogE()
+	if shift, ok := c.now.Shift(); ok {
+		logE = min(logE, c.drift.LogE(c.minutes, shift, c.wide))
+	}
+	return c.fine + logE
 }
 
 // seen gives all durations of the two sides.

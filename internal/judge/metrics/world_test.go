@@ -27,10 +27,19 @@ type world struct {
 	gauges                            int
 	autocorrelation                   float64
 	routes                            bool
+	// moods is the deviation of servers' moods; 0.1 if nil.
+	moods *float64
 	// alike are servers without habits.
 	alike bool
 	// step is how many minutes after each other servers are upgraded; 0 upgrades one alone.
 	step int
+}
+
+func (w world) deviation() float64 {
+	if w.moods == nil {
+		return 0.1
+	}
+	return *w.moods
 }
 
 type host struct {
@@ -47,7 +56,7 @@ func (w world) windows() []judge.Evidence {
 	random := rand.New(rand.NewPCG(w.seed, 42))
 	hosts := make([]host, w.others+1)
 	for i := range hosts {
-		hosts[i] = host{name: segue.ServerName(fmt.Sprintf("web-%d", i+1)), errorHabit: 0.3 * random.NormFloat64(), habit: 0.3 * random.NormFloat64(), mood: 0.1 * random.NormFloat64()}
+		hosts[i] = host{name: segue.ServerName(fmt.Sprintf("web-%d", i+1)), errorHabit: 0.3 * random.NormFloat64(), habit: 0.3 * random.NormFloat64(), mood: w.deviation() * random.NormFloat64()}
 		for range w.gauges {
 			hosts[i].gaugeHabits = append(hosts[i].gaugeHabits, 0.3*random.NormFloat64())
 			hosts[i].gaugeMoods = append(hosts[i].gaugeMoods, random.NormFloat64())
@@ -93,7 +102,7 @@ func (w world) row(random *rand.Rand, h *host, load float64, minutes int, releas
 	}
 	mood := 0.0
 	for range minutes {
-		h.mood = wander(random, h.mood, 0.1, 0.9)
+		h.mood = wander(random, h.mood, w.deviation(), 0.9)
 		mood += h.mood / float64(minutes)
 	}
 	load *= float64(minutes)
@@ -106,6 +115,14 @@ func (w world) row(random *rand.Rand, h *host, load float64, minutes int, releas
 	if w.routes {
 		buy := int64(poisson(random, 0.1*float64(row.Requests)))
 		row.Routes = map[string]int64{"GET /": max(0, row.Requests-buy), "POST /buy": min(buy, row.Requests)}
+		row.RouteErrors = map[string]int64{}
+		for range row.Errors {
+			if random.Int64N(row.Requests) < row.Routes["POST /buy"] {
+				row.RouteErrors["POST /buy"]++
+			} else {
+				row.RouteErrors["GET /"]++
+			}
+		}
 	}
 	for i := range h.gaugeMoods {
 		if row.Gauges == nil {
