@@ -302,7 +302,7 @@ func (v view) mix() []segue.Finding {
 		return nil
 	}
 	f := v.blank("mix", 1.0/mixAt)
-	f.Value, f.Limit, f.Unit = m.test.Distance(), harmless, "share"
+	f.Value, f.Limit, f.Unit = m.test.Distance(), m.limit(), "share"
 	f.Evidence, f.Threshold = exponent(m.test.LogE()), mixAt
 	for _, n := range m.mine {
 		f.Samples += int64(n)

@@ -84,7 +84,7 @@ func New(config Config) *Judge {
 	if config.Warm <= 0 {
 		config.Warm = time.Minute
 	}
-	return &Judge{config: config, fine: newFine(), mix: newMix()}
+	return &Judge{config: config, fine: newFine()}
 }
 
 // Name is "metrics"; its findings carry the name of the lane.
@@ -100,6 +100,7 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 		j.history = newHistory(window.Before)
 		j.gauges = newGauges(window.Before, window.Since)
 		j.routes = newRoutes(window.Before, j.history)
+		j.mix = newMix(window.Before)
 	}
 	j.until = window.Until
 	phases := make([]phase, 0, len(window.Servers))
@@ -235,6 +236,6 @@ func (j *Judge) close(window judge.Evidence) {
 	if all.requests > 0 {
 		j.compared += b.length
 		j.fine.add(all, others, exposure, j.history.errorPhi)
-		j.mix.add(all.routes, others.routes)
+		j.mix.add(all.routes, others.routes, b.servers, window.Candidate)
 	}
 }

@@ -63,6 +63,7 @@ func (f fixed) evidence() []judge.Evidence {
 			e := one(begun().Add(time.Duration(i-60)*time.Minute), time.Minute, "v1")
 			for s := range e.Servers {
 				e.Servers[s].Requests, e.Servers[s].Errors, e.Servers[s].Latency = 600, int64(i%3), durations(600, 20_000)
+				e.Servers[s].Routes = f.theirs.Routes // all servers were asked the same
 			}
 			if f.before != nil {
 				f.before(i, &e)
