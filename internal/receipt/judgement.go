@@ -45,7 +45,7 @@ func (t *text) finding(f segue.Finding) []string {
 	}
 	against := f.Ruling == segue.RulingFail || f.Ruling == segue.RulingHold || f.Ruling == segue.RulingReport
 	if f.Text != "" && against {
-		for _, row := range strings.Split(lipgloss.Wrap(printable(findingFigures(f)), t.o.Width-labelWidth-18, " "), "\n") {
+		for row := range strings.SplitSeq(lipgloss.Wrap(printable(findingFigures(f)), t.o.Width-labelWidth-18, " "), "\n") {
 			rows = append(rows, indent+t.paint(faint, row))
 		}
 	}
