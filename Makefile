@@ -24,7 +24,7 @@ help: ## this list
 build: ## bin/segue
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "$(LDFLAGS)" -o bin/segue ./cmd/segue
 
-demo: build ## a shop on four servers rolled to v2 under load, then a bad release rolled back
+demo: build ## a shop on four servers rolled to v2 under load, then bad releases rolled back
 	bin/segue demo
 
 test: ## every test, end-to-end ones included, under the race detector

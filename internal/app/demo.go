@@ -35,8 +35,9 @@ type DemoOptions struct {
 	Out, Err io.Writer
 }
 
-// demoReleases are built: three good ones, and one in which every answer is late: it fails nothing, and only looking finds it.
-var demoReleases = [...]string{"v1", "v2", "v3", "bad-slow"} //nolint:gochecknoglobals // a table
+// demoReleases are built: three good ones, one in which every answer is late: it fails nothing, and only looking finds it; and one in which an answer in
+// fifty is an error.
+var demoReleases = [...]string{"v1", "v2", "v3", "bad-slow", "bad-errors"} //nolint:gochecknoglobals // a table
 
 // demoCustomers are in the shop's books: what the backfill works on.
 const demoCustomers = 100_000
@@ -137,7 +138,9 @@ func (d *demo) prepare(ctx context.Context) error {
 	if err := d.startDatabase(ctx); err != nil {
 		return err
 	}
-	return os.WriteFile(d.project(), d.shorten(text), 0o600)
+	text = d.shorten(text)
+	beside := bytes.Replace(text, []byte("strategy: {kind: rolling,"), []byte("strategy: {kind: parallel, mirror: {share: 50%, for: 15s},"), 1)
+	return errors.Join(os.WriteFile(d.project(false), text, 0o600), os.WriteFile(d.project(true), beside, 0o600))
 }
 
 // shorten makes the shop's project fit for a short demonstration: another address, and less patience.
@@ -159,7 +162,13 @@ func (d *demo) shorten(text []byte) []byte {
 	return text
 }
 
-func (d *demo) project() string { return filepath.Join(d.folder, "segue.yaml") }
+// project is the shop's file; the one with the strategy parallel lies beside it.
+func (d *demo) project(parallel bool) string {
+	if parallel {
+		return filepath.Join(d.folder, "parallel.yaml")
+	}
+	return filepath.Join(d.folder, "segue.yaml")
+}
 
 // demoWindow is how long a release may come back: long enough for the next one to be refused because of it.
 const demoWindow = 20 * time.Second
@@ -169,22 +178,25 @@ type demoAct struct {
 	release segue.ReleaseName
 	code    int
 	say     string
+	// parallel compares answers to copied requests before the candidate gets any user.
+	parallel bool
 }
 
 // demoActs are the deploys under load.
 func demoActs() []demoAct {
 	return []demoAct{
-		{"v2", 0, "v2 keeps a customer's name in two parts. The database is expanded and filled first; v1 goes on with the whole name."},
-		{"v3", 12, "v3 drops the old column. Not while v1 may still come back:"},
-		{"bad-slow", 11, "A bad release: every answer is late, and nothing fails."},
-		{"v3", 0, "v1 cannot come back any more. Now the old column may go, last of all:"},
+		{release: "v2", say: "v2 keeps a customer's name in two parts. The database is expanded and filled first; v1 goes on with the whole name."},
+		{release: "v3", code: 12, say: "v3 drops the old column. Not while v1 may still come back:"},
+		{release: "bad-slow", code: 11, say: "A bad release: every answer is late, and nothing fails."},
+		{release: "bad-errors", code: 11, say: "Another one: an answer in fifty is an error. Copied requests find it before it has a single user:", parallel: true},
+		{release: "v3", say: "v1 cannot come back any more. Now the old column may go, last of all:"},
 	}
 }
 
 // run does the deploys, all but the first under load.
 func (d *demo) run(ctx context.Context) (DemoResult, error) {
 	result := DemoResult{Rollouts: []DemoRollout{}}
-	if err := d.deploy(ctx, "v1", 0); err != nil {
+	if err := d.deploy(ctx, demoAct{release: "v1"}); err != nil {
 		return result, err
 	}
 	stopLoad, err := d.startLoad(ctx)
@@ -197,7 +209,7 @@ func (d *demo) run(ctx context.Context) (DemoResult, error) {
 			return result, ctx.Err()
 		}
 		_, _ = fmt.Fprintf(d.text, "\n%s\n", act.say)
-		if err := d.deploy(ctx, act.release, act.code); err != nil {
+		if err := d.deploy(ctx, act); err != nil {
 			return result, err
 		}
 		if act.code == 12 {
@@ -210,14 +222,19 @@ func (d *demo) run(ctx context.Context) (DemoResult, error) {
 		result.Rollouts = append(result.Rollouts, rollout)
 	}
 	_, _ = fmt.Fprint(d.text, "\n$ segue db status\n")
-	Main(ctx, []string{"db", "status", "-f", d.project(), "--state", string(d.state)}, cli.Stdio{In: strings.NewReader(""), Out: d.text, Err: d.text})
+	Main(ctx, []string{"db", "status", "-f", d.project(false), "--state", string(d.state)}, cli.Stdio{In: strings.NewReader(""), Out: d.text, Err: d.text})
 	return result, nil
 }
 
 // deploy runs the real command, and expects an exit code.
-func (d *demo) deploy(ctx context.Context, release segue.ReleaseName, want int) error {
-	args := []string{"deploy", string(release), "--yes", "-f", d.project(), "--state", string(d.state)}
-	_, _ = fmt.Fprintf(d.text, "\n$ segue deploy %s\n", release)
+func (d *demo) deploy(ctx context.Context, act demoAct) error {
+	release, want, file := act.release, act.code, d.project(act.parallel)
+	args := []string{"deploy", string(release), "--yes", "-f", file, "--state", string(d.state)}
+	shown := ""
+	if act.parallel {
+		shown = " -f " + filepath.Base(file)
+	}
+	_, _ = fmt.Fprintf(d.text, "\n$ segue deploy %s%s\n", release, shown)
 	if got := Main(ctx, args, cli.Stdio{In: strings.NewReader(""), Out: d.text, Err: d.text}); got != want {
 		return segue.Errorf(segue.KindFault, "segue deploy %s ended with exit code %d, expected %d", release, got, want)
 	}

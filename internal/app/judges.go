@@ -99,29 +99,60 @@ func newAnswers(stable, candidate segue.ReleaseName) controller.Answers {
 // Record implements controller.Answers.
 func (a comparing) Record(r balancer.MirrorRecord) {
 	a.tally.Add(responses.Triple{
-		Method: r.Method, Path: r.Path, Primary: responses.Answer(r.Primary), Candidate: a.unnamed(responses.Answer(r.Candidate)),
-		Secondaries: []responses.Answer{responses.Answer(r.Secondary)}, Raced: r.Raced,
+		Method: r.Method, Path: r.Path, Primary: a.unnamed(responses.Answer(r.Primary)), Candidate: a.unnamed(responses.Answer(r.Candidate)),
+		Secondaries: []responses.Answer{a.unnamed(responses.Answer(r.Secondary))}, Raced: r.Raced,
 	})
 }
 
-// unnamed writes stable's name where the candidate says its own: as a header, or as a text of its own in a document.
+// unnamed writes the same word where an answer says the name of either release: as a header, or as a word in a body. What else is called so is called
+// so by all.
 func (a comparing) unnamed(answer responses.Answer) responses.Answer {
-	if a.candidate == "" || a.stable == "" {
-		return answer
-	}
 	header := make(map[string][]string, len(answer.Header))
 	for name, values := range answer.Header {
 		values = slices.Clone(values)
 		for i := range values {
-			if values[i] == string(a.candidate) {
-				values[i] = string(a.stable)
-			}
+			values[i] = string(a.nameless([]byte(values[i])))
 		}
 		header[name] = values
 	}
-	answer.Header = header
-	answer.Body = bytes.ReplaceAll(answer.Body, []byte(`"`+string(a.candidate)+`"`), []byte(`"`+string(a.stable)+`"`))
+	answer.Header, answer.Body = header, a.nameless(answer.Body)
 	return answer
+}
+
+func (a comparing) nameless(text []byte) []byte {
+	for _, name := range []segue.ReleaseName{a.stable, a.candidate} {
+		const least = 2 // a letter is no name
+		if len(name) >= least {
+			text = replaceWord(text, []byte(name), []byte("RELEASE"))
+		}
+	}
+	return text
+}
+
+// replaceWord puts another word in place of one that stands by itself.
+func replaceWord(text, word, by []byte) []byte {
+	var out []byte
+	done := 0
+	for from := 0; ; {
+		i := bytes.Index(text[from:], word)
+		if i < 0 {
+			break
+		}
+		begin, end := from+i, from+i+len(word)
+		from = end
+		if begin > 0 && inWord(text[begin-1]) || end < len(text) && inWord(text[end]) {
+			continue
+		}
+		out, done = append(append(out, text[done:begin]...), by...), end
+	}
+	if done == 0 {
+		return text
+	}
+	return append(out, text[done:]...)
+}
+
+func inWord(c byte) bool {
+	return c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= 0x80
 }
 
 // Take implements controller.Answers.

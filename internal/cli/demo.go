@@ -7,11 +7,11 @@ func newDemo(s *session) *cobra.Command {
 	var stop, database string
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "See it work: good rollouts and a bad one, code and database together, under load",
+		Short: "See it work: good rollouts and bad ones, code and database together, under load",
 		Long: `Demo builds the example shop, runs four servers of it behind the proxy with synthetic users and a load, and rolls it to a new
 release that keeps a customer's name in two parts: the database is expanded and filled first, under load. Then it tries to go on to
-the release that drops the old column, and is refused, since v1 may still come back; tries a bad release and shows it being rolled
-back; and drops the column once nothing needs it. It prints the receipts. It needs the source tree and Go.
+the release that drops the old column, and is refused, since v1 may still come back; tries a slow release, which is rolled back, and
+one with errors, which answers to copied requests give away before it has a user; and drops the column once nothing needs it. It prints the receipts. It needs the source tree and Go.
 
 With --database postgres it starts a PostgreSQL server of its own in a temporary folder, and removes it at the end.`,
 		Example: `  segue demo

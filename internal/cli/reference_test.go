@@ -61,7 +61,7 @@ func reference(root *cobra.Command) string {
 	out.WriteString("Shell completion: `segue completion bash|zsh|fish|powershell` prints the script, `segue completion bash --help` says where it goes.\n\n")
 	out.WriteString("## Flags of every command\n\n" + flagText(root.PersistentFlags().FlagUsagesWrapped(helpMost)))
 	for _, c := range commandsOf(root)[1:] {
-		fmt.Fprintf(&out, "## segue %s\n\n%s.\n\n", c.Name(), c.Short)
+		fmt.Fprintf(&out, "## %s\n\n%s.\n\n", c.CommandPath(), c.Short)
 		fmt.Fprintf(&out, "```text\n%s\n```\n\n%s\n\n", c.UseLine(), c.Long)
 		out.WriteString(flagText(c.NonInheritedFlags().FlagUsagesWrapped(helpMost)))
 		fmt.Fprintf(&out, "```sh\n%s\n```\n\n", unindent(c.Example))

@@ -73,7 +73,22 @@ func (m *monitor) window(ctx context.Context, fleet segue.Fleet) (judge.Evidence
 		window.Witness = m.witness.Findings(since)
 	}
 	window.Before, m.past = m.past, nil
+	onTheWall(&window)
 	return window, true
+}
+
+// onTheWall leaves out what the clocks of this process alone tell: what is judged is exactly what is stored of it.
+func onTheWall(window *judge.Evidence) {
+	window.Since, window.Until = window.Since.Round(0), window.Until.Round(0)
+	for i := range window.Servers {
+		window.Servers[i].Started = window.Servers[i].Started.Round(0)
+	}
+	for i := range window.Templates {
+		window.Templates[i].First = window.Templates[i].First.Round(0)
+	}
+	for i := range window.Before {
+		onTheWall(&window.Before[i])
+	}
 }
 
 // beside lists candidates that run beside stable and have no traffic of their own yet: what they write counts.

@@ -2,7 +2,9 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -68,6 +70,32 @@ func TestWindowsCountRoutes(t *testing.T) {
 		step.want.Server, step.want.Release = "web-1", "v1"
 		if diff := cmp.Diff([]judge.ServerEvidence{*step.want}, window.Servers, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", step.name, diff)
+		}
+	}
+}
+
+// TestWhatIsJudgedIsWhatIsStored: a clock that only this process reads would let a verdict that is judged again differ in its last digits.
+func TestWhatIsJudgedIsWhatIsStored(t *testing.T) {
+	now := time.Now()
+	window := judge.Evidence{
+		Since: now.Add(-time.Second), Until: now, Servers: []judge.ServerEvidence{{Server: "web-1", Started: now.Add(-time.Hour)}},
+		Templates: []judge.LogTemplate{{ID: "1", First: now}}, Before: []judge.Evidence{{Since: now.Add(-time.Minute), Until: now}},
+	}
+	onTheWall(&window)
+	text, err := json.Marshal(window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored judge.Evidence
+	if err := json.Unmarshal(text, &stored); err != nil {
+		t.Fatal(err)
+	}
+	if window.Length() != stored.Length() || window.Before[0].Length() != stored.Before[0].Length() {
+		t.Errorf("%s and %s long, stored %s and %s", window.Length(), window.Before[0].Length(), stored.Length(), stored.Before[0].Length())
+	}
+	for _, at := range []time.Time{window.Until, window.Servers[0].Started, window.Templates[0].First} {
+		if at != at.Round(0) {
+			t.Errorf("%s has a monotonic part", at)
 		}
 	}
 }

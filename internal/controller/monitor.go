@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -43,6 +44,8 @@ type monitor struct {
 	windows int
 	weighed time.Time
 	told    segue.Ruling
+	// observed is set when an observation has come to its end.
+	observed atomic.Bool
 	// untold is true once it was said that evidence cannot be kept.
 	untold bool
 	// life ends with the rollout.
@@ -215,6 +218,9 @@ func (c *Controller) accompany(ctx context.Context, m *monitor) bool {
 			continue
 		}
 		verdict, ok := c.weigh(ctx, m)
+		if m.observed.Swap(false) {
+			m.told = "" // what an observation was told of ended with it
+		}
 		if ok && verdict.Ruling != m.told {
 			m.told = verdict.Ruling
 			verdict.Final = verdict.Ruling == segue.RulingFail || verdict.Ruling == segue.RulingHold
@@ -317,6 +323,7 @@ func (m *monitor) observe(ctx context.Context, c *Controller, work job) (*segue.
 		verdict = settle(verdict)
 		if verdict.Ruling != segue.RulingInconclusive || !time.Now().Before(patience) {
 			verdict.Final = true
+			m.observed.Store(true)
 			return &verdict, nil
 		}
 		if err := wait(ctx, c.options.Look); err != nil {

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/segue-deploy/segue"
 )
@@ -54,10 +55,18 @@ func (m *machine) verdict(event segue.Event) {
 	case verdict.Ruling == segue.RulingFail && !m.Overruled:
 		m.gate(segue.Failure{Kind: segue.KindRefused, Message: failing(verdict)})
 	case verdict.Ruling == segue.RulingHold && !m.Overruled && m.Goal == segue.GoalForward && m.Held == HoldNone:
+		if m.observing() && (!running || !verdict.Final) {
+			return // nothing goes on before its end, and until then they may find enough to decide by themselves
+		}
 		m.judgesHold(failing(verdict))
 	case running && verdict.Final:
 		m.observed(i, verdict)
 	}
+}
+
+// observing says whether an observation is under way.
+func (m *machine) observing() bool {
+	return slices.ContainsFunc(m.sortedRunning(), func(i int) bool { return m.Plan.Steps[i].Kind == segue.StepObserve })
 }
 
 // judgesHold holds the rollout for a person because the judges say so. What they say later on, short of a failure, does not lift it.

@@ -233,7 +233,7 @@ func (v view) latency() []segue.Finding {
 		text := s.latency.figures(&f)
 		f.Evidence, f.Threshold = exponent(logE), threshold(rate)
 		f.Text = fmt.Sprintf("%s; evidence %s of %s needed", text, thousands(f.Evidence), thousands(f.Threshold))
-		if v.rule(&f, logE, s.latency.stranger); f.Ruling == segue.RulingHold {
+		if v.rule(&f, logE, s.latency.stranger && !s.latency.drastic()); f.Ruling == segue.RulingHold {
 			f.Left = left(logE, math.Log(f.Threshold), s.weighed)
 		}
 		findings = append(findings, f)
@@ -277,6 +277,18 @@ func (c *chain) figures(f *segue.Finding) string {
 		}
 	}
 	return fmt.Sprintf("%s is %.3g ms on %s, %.3g ms on the others", name, f.Value, f.Server, f.Baseline)
+}
+
+// drastic says that half of all answers take so much longer than half of the others' that no machine explains it, known or not.
+func (c *chain) drastic() bool {
+	const (
+		times = 5
+		least = 20 * time.Millisecond
+		few   = 30
+	)
+	mine, theirs := c.seen()
+	middle, usual := mine.Quantile(0.5), theirs.Quantile(0.5)
+	return mine.Count >= few && theirs.Count >= few && middle >= times*usual && middle-usual >= least
 }
 
 // margin is by how much it may be slower, in percent.

@@ -150,6 +150,7 @@ func TestJudge(t *testing.T) {
 		{"errors, without history", fixed{windows: 60, mine: asking(600, 4), theirs: asking(600, 1), others: 3, age: hour}, "hold: 0.7 % of answers failed on web-1", "pass", "", "too little of a history"},
 		{"slow", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 40_000) }), theirs: good, others: 3, age: hour, history: true}, "inconclusive", "fail: p", "", " ms on the others; evidence"},
 		{"slow, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 80_000) }), theirs: good, others: 3, age: hour}, "", "hold: p", "", "too little of a history"},
+		{"slow beyond any machine, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 150_000) }), theirs: good, others: 3, age: hour}, "", "fail: p", "", " ms on the others; evidence"},
 		{
 			"another mix",
 			fixed{windows: 60, mine: with(asking(600, 6), routes(300, 300)), theirs: with(asking(600, 1), routes(500, 100)), others: 3, age: hour, history: true},

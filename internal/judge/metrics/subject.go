@@ -16,7 +16,8 @@ const (
 	severeMargin = 3.0
 	// latencyMargin is the part by which it may be slower.
 	latencyMargin = 0.25
-	// strangerMargin is the ratio of either between servers without a history: they may always have been so. It never fails a candidate.
+	// strangerMargin is the ratio of either between servers without a history: they may always have been so. It fails a candidate only for what is
+	// drastic.
 	strangerMargin = 2.0
 )
 
