@@ -203,9 +203,9 @@ func counted(into map[string]float64, more map[string]int64) map[string]float64 
 
 // exposures are the candidate's to errors, with 1 for the others. A server with a history has had its share of errors, and may keep it.
 type exposures struct {
-	// habit is by that share. some is the most that history allows of it at 95 %, most at 99.9 % or the margin above habit; severe is three
-	// times the habit at least. The last three are what the processes of subjects excuse.
-	habit, some, most, severe float64
+	// habit is by that share. some is the most that history allows of it at 95 %, more at 97.5 % and most at 99.9 %, each of the latter two or the margin
+	// above habit; severe is three times the habit at least. All but the first are what the processes of subjects excuse.
+	habit, some, more, most, severe float64
 }
 
 func (h history) exposures(candidate, others side) exposures {
@@ -216,15 +216,16 @@ func (h history) exposures(candidate, others side) exposures {
 		margin = strangerMargin
 	}
 	if !known || mine.errors+theirs.errors < enoughPast {
-		return exposures{equal, margin * equal, margin * equal, severeMargin * equal}
+		return exposures{equal, margin * equal, margin * equal, margin * equal, severeMargin * equal}
 	}
 	traffic := equal * theirs.requests / mine.requests
 	share := (mine.errors + 0.5) / (theirs.errors + 0.5)
 	odds := max(share, evidence.Odds(mine.errors, theirs.errors, h.errorPhi))
-	// The quantile of 95 % is this part of the way to that of 99.9 %, on a logarithmic scale.
-	const part = 1.645 / 3.09
+	// Quantiles of 95 % and 97.5 % are these parts of the way to that of 99.9 %, on a logarithmic scale.
+	const part, further = 1.645 / 3.09, 1.96 / 3.09
 	return exposures{
 		habit: share * traffic, some: share * math.Pow(odds/share, part) * traffic,
+		more: max(share*math.Pow(odds/share, further), margin*share) * traffic,
 		most: max(odds, margin*share) * traffic, severe: max(odds, severeMargin*share) * traffic,
 	}
 }

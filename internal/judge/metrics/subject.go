@@ -108,7 +108,7 @@ func (s *subject) weigh(h history, mine, others side, length time.Duration) {
 	s.theirs.add(others)
 	s.stranger = s.stranger || !h.knows(mine, others)
 	x := h.exposures(mine, others)
-	s.errors.Add(splitOf(mine, others, x.most, h.errorPhi))
+	s.errors.Add(splitOf(mine, others, x.more, h.errorPhi))
 	s.suspect.Add(splitOf(mine, others, x.some, h.errorPhi))
 	s.ratio.Add(splitOf(mine, others, x.habit, h.errorPhi))
 	s.latency.add(h, mine, others, length)
