@@ -109,7 +109,7 @@ func (t *routeTable) find(method int, path string) uint8 {
 		}
 		next := n.words[segment]
 		if next == nil {
-			if next = n.id; next == nil || !n.open && !varies(segment) {
+			if next = n.id; next == nil || !n.open && !telemetry.Varies(segment) {
 				return otherRoute
 			}
 		}

@@ -3,6 +3,8 @@ package proxy
 import (
 	"maps"
 	"strings"
+
+	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
 const (
@@ -14,8 +16,6 @@ const (
 	mostSprouts = 4096
 	// idleHours is for how long a route must have had no request before another one may take its number.
 	idleHours = 24
-	// idSegment stands for what varies.
-	idSegment = "{id}"
 )
 
 // sprout is a place in a path that is being learned.
@@ -78,15 +78,15 @@ func (r *routeBook) step(n *sprout, segment string, most int) (next *sprout, nam
 	if next = n.words[segment]; next != nil {
 		return next, segment
 	}
-	if !n.open && len(n.words) >= most && !varies(segment) {
+	if !n.open && len(n.words) >= most && !telemetry.Varies(segment) {
 		n.close()
 	}
-	if n.open || varies(segment) {
+	if n.open || telemetry.Varies(segment) {
 		if n.id == nil {
 			n.id = &sprout{}
 			r.grown++
 		}
-		return n.id, idSegment
+		return n.id, telemetry.RouteID
 	}
 	if n.words == nil {
 		n.words = map[string]*sprout{}

@@ -83,7 +83,7 @@ func TestWhatVaries(t *testing.T) {
 		"V1StGXR8_Z5jdHi6B-myT", "dQw4w9WgXcQ", "app.3f2a9c.js", "index-BxK3d9aZ.js", "main.8e1f2b3c.css", "01ARZ3NDEKTSV4RRFFQ69G5FAV",
 		"507f1f77bcf86cd799439011", "überall", "a b", "Products(1)", "{id}", strings.Repeat("x", 65),
 	} {
-		if !varies(id) {
+		if !telemetry.Varies(id) {
 			t.Errorf("%q is taken for a word", id)
 		}
 	}
@@ -91,7 +91,7 @@ func TestWhatVaries(t *testing.T) {
 		"v1", "users", "me", "oauth2", "sha256", "log4j2", "getUserAccountPreferences", "s3-eu-west-1", "shop.Cart", "index.html", "base64",
 		"robots.txt", "order-items", "..", "-", "a1b2c3", "facade", "oauth2-v1-callback", "customer_account_settings",
 	} {
-		if varies(word) {
+		if telemetry.Varies(word) {
 			t.Errorf("%q is taken for an identifier", word)
 		}
 	}

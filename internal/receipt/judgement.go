@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"charm.land/lipgloss/v2"
-
 	"github.com/segue-deploy/segue"
 )
 
@@ -36,7 +34,7 @@ func (t *text) finding(f segue.Finding) []string {
 	if f.Text == "" {
 		words = findingText(f)
 	}
-	for i, row := range strings.Split(lipgloss.Wrap(printable(words), t.o.Width-labelWidth-18, " "), "\n") {
+	for i, row := range t.wrap(words, len(indent)) {
 		lead := indent
 		if i == 0 {
 			lead = "  " + t.ruling(f.Ruling)
@@ -45,7 +43,7 @@ func (t *text) finding(f segue.Finding) []string {
 	}
 	against := f.Ruling == segue.RulingFail || f.Ruling == segue.RulingHold || f.Ruling == segue.RulingReport
 	if f.Text != "" && against {
-		for row := range strings.SplitSeq(lipgloss.Wrap(printable(findingFigures(f)), t.o.Width-labelWidth-18, " "), "\n") {
+		for _, row := range t.wrap(findingFigures(f), len(indent)) {
 			rows = append(rows, indent+t.paint(faint, row))
 		}
 	}

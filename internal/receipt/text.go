@@ -122,8 +122,11 @@ func (t *text) rows(name string, rows []string) {
 }
 
 // prose wraps a sentence into the column beside the section names.
-func (t *text) prose(s string) []string {
-	return strings.Split(lipgloss.Wrap(printable(s), t.o.Width-labelWidth-2, " "), "\n")
+func (t *text) prose(s string) []string { return t.wrap(s, 0) }
+
+// wrap is prose that stands further in.
+func (t *text) wrap(s string, indent int) []string {
+	return strings.Split(lipgloss.Wrap(printable(s), t.o.Width-labelWidth-2-indent, " "), "\n")
 }
 
 // mark is a word for how it went, at a glance.

@@ -7,7 +7,7 @@ type ForecastRequest struct {
 	// Rate is how many events per minute one server has now; Others how many other servers there are.
 	Rate   float64
 	Others int
-	// Null and Only are those of the Process. Null 0 means 1.25.
+	// Null and Only are those of the Process. Null 0 means DefaultNull.
 	Null float64
 	Only bool
 	// Ratio is how many times as often the candidate has them. 0 asks which ratio is found within Minutes.
@@ -34,7 +34,7 @@ const (
 // minutes. It takes the logarithm of E for a random walk whose drift is the expected log growth of the mixture, and asks when that has
 // first crossed log(1/Alpha) plus half a step of overshoot (inverse Gaussian distribution); tests hold it against simulated processes.
 func Forecast(r ForecastRequest) Outlook {
-	r.Null, r.Alpha, r.Power = positiveOr(r.Null, 1.25), positiveOr(r.Alpha, 0.01), positiveOr(r.Power, 0.9)
+	r.Null, r.Alpha, r.Power = positiveOr(r.Null, DefaultNull), positiveOr(r.Alpha, 0.01), positiveOr(r.Power, 0.9)
 	none := Outlook{Minutes: r.Minutes, Ratio: r.Ratio}
 	if !(r.Rate > 0 && r.Rate <= mostEvents) || r.Others < 1 || r.Alpha >= 1 || r.Power >= 1 {
 		return none

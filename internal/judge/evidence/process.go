@@ -30,9 +30,12 @@ func (s Split) sound() bool {
 		s.CandidateExposure > 0 && s.OthersExposure > 0 && uneven >= 1/mostUneven && uneven <= mostUneven
 }
 
+// DefaultNull is the ratio of rates up to which a candidate is innocent, where nothing else is said.
+const DefaultNull = 1.25
+
 // Options choose what a Process tests.
 type Options struct {
-	// Null is θ0: up to this ratio of rates the candidate is innocent. 0 means 1.25.
+	// Null is θ0: up to this ratio of rates the candidate is innocent. 0 means DefaultNull.
 	Null float64
 	// Only adds the alternative "only on the candidate" with weight 0.2; it finds what is new fastest.
 	Only bool

@@ -81,6 +81,9 @@ type server struct {
 	started time.Time
 }
 
+// FirstBirth is the error rate at which the first kind of error line that nobody knew fails a candidate, with Alpha for the whole rollout.
+func FirstBirth(alpha float64) float64 { return evidence.Spend((1-forKnown)*alpha, 1) }
+
 // New makes the judge of one rollout.
 func New(config Config) *Judge {
 	if !(config.Alpha > 0 && config.Alpha < 1) {

@@ -13,7 +13,7 @@ import (
 const (
 	// margin is the ratio of rates that is taken for noise; twice that of what stable servers were never seen with, since then nothing tells
 	// how much servers differ.
-	margin        = 1.25
+	margin        = evidence.DefaultNull
 	marginUnknown = 2
 	marginAlone   = 3
 	// uneven is how far a server's usual share of a rare line may be from an equal one: servers that differ by 30 % (one standard deviation,

@@ -12,7 +12,7 @@ import (
 
 const (
 	// errorMargin is the ratio of error rates up to which a candidate is innocent, severeMargin the one that no start excuses.
-	errorMargin  = 1.25
+	errorMargin  = evidence.DefaultNull
 	severeMargin = 3.0
 	// latencyMargin is the part by which it may be slower.
 	latencyMargin = 0.25

@@ -11,6 +11,7 @@ import (
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/evidence"
+	"github.com/segue-deploy/segue/internal/judge/logs"
 	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
@@ -22,7 +23,7 @@ type Prospect struct {
 
 // margin is the ratio of rates up to which judges call a candidate innocent, and the bin is the time that they count in.
 const (
-	margin = 1.25
+	margin = evidence.DefaultNull
 	bin    = 10 * time.Second
 	// half: a prospect is the median.
 	half = 0.5
@@ -55,7 +56,7 @@ func Of(past []judge.Evidence, judging segue.Judging, servers int) []Prospect {
 		all = append(all, seen.failing(servers-1, evidence.Spend(budget.Errors, 1)), seen.slow(servers-1, evidence.Spend(budget.Latency, 1)))
 	}
 	if judging.Logs {
-		all = append(all, speaking(servers-1, evidence.Spend(budget.Logs/2, 1)))
+		all = append(all, speaking(servers-1, logs.FirstBirth(budget.Logs)))
 	}
 	for i := range all {
 		if all[i].Within > 0 {
@@ -67,7 +68,7 @@ func Of(past []judge.Evidence, judging segue.Judging, servers int) []Prospect {
 
 // failing is about errors: three times as many, or, where there are none, one request of a hundred.
 func (t traffic) failing(others int, alpha float64) Prospect {
-	request := evidence.ForecastRequest{Rate: t.errors / t.minutes, Others: others, Null: margin, Only: true, Ratio: 3, Alpha: alpha, Power: half}
+	request := evidence.ForecastRequest{Rate: t.errors / t.minutes, Others: others, Only: true, Ratio: 3, Alpha: alpha, Power: half}
 	what := "three times as many failed answers"
 	if t.errors < 1 {
 		const few = 0.5 // as good a guess as any of what was not seen
@@ -101,7 +102,7 @@ func (t traffic) slow(others int, alpha float64) Prospect {
 
 // speaking is about an error line that no server ever wrote and the candidate writes once a minute.
 func speaking(others int, alpha float64) Prospect {
-	process := evidence.NewProcess(evidence.Options{Null: margin, Only: true})
+	process := evidence.NewProcess(evidence.Options{Only: true})
 	const most = 60
 	for minute := 1; minute <= most; minute++ {
 		process.Add(evidence.Split{Candidate: 1, CandidateExposure: 1, OthersExposure: float64(others)})

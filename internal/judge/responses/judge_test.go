@@ -114,7 +114,7 @@ func TestOneChangedFieldIsFound(t *testing.T) {
 				tally, j := responses.NewTally(), responses.New(0.01)
 				differ := 0
 				for differ < most {
-					triple := s.triple("GET /items/*", test.stable, test.candidate, 1)
+					triple := s.triple("GET /items/{id}", test.stable, test.candidate, 1)
 					for _, d := range responses.Compare(triple) {
 						if d.Path+" "+d.Kind == test.path && d.Candidate {
 							differ++
@@ -230,9 +230,9 @@ func TestTallyCountsSides(t *testing.T) {
 	add(2, one, other)
 	add(5, other, jsonAnswer(`{"a":3}`))
 	add(4, one, one)
-	got := rows(tally, responses.KindValue)["GET /items/* body:$.a"]
+	got := rows(tally, responses.KindValue)["GET /items/{id} body:$.a"]
 	want := judge.AnswerCount{
-		Route: "GET /items/*", Path: "body:$.a", Kind: "value", Candidate: 3, Stable: 2, Compared: 14, Secondaries: 1, Sample: "1 → 2",
+		Route: "GET /items/{id}", Path: "body:$.a", Kind: "value", Candidate: 3, Stable: 2, Compared: 14, Secondaries: 1, Sample: "1 → 2",
 	}
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -335,11 +335,11 @@ func TestRouteOf(t *testing.T) {
 	t.Parallel()
 	for path, want := range map[string]string{
 		"/":                     "GET /",
-		"/items/17/reviews":     "GET /items/*/reviews",
-		"/v2/utf8/a1b2c3d4e5":   "GET /v2/utf8/*",
+		"/items/17/reviews":     "GET /items/{id}/reviews",
+		"/v2/utf8/a1b2c3d4e5":   "GET /v2/utf8/{id}",
 		"/a/b/c/d/e/f/g/h/i/j":  "GET /a/b/c/d/e/f/g/h/**",
-		"/files/größe":          "GET /files/*",
-		"/0b51d7e0-1a/download": "GET /*/download",
+		"/files/größe":          "GET /files/{id}",
+		"/0b51d7e0-1a/download": "GET /{id}/download",
 	} {
 		if got := responses.RouteOf("GET", path); got != want {
 			t.Errorf("route of %s is %s, want %s", path, got, want)

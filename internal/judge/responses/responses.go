@@ -11,6 +11,8 @@ package responses
 import (
 	"strings"
 	"time"
+
+	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
 // Answer is what one server answered.
@@ -31,7 +33,7 @@ type Answer struct {
 // Triple is one request and the answers to it.
 type Triple struct {
 	Method string
-	// Route is the request's route where it is known, "GET /items/*". Without one, RouteOf makes it of method and path.
+	// Route is the request's route where it is known, "GET /items/{id}". Without one, RouteOf makes it of method and path.
 	Route string
 	Path  string
 	// Primary answered the user.
@@ -42,7 +44,7 @@ type Triple struct {
 	Raced bool
 }
 
-// RouteOf makes a route of a method and a path: segments that look like identifiers become *.
+// RouteOf makes a route of a method and a path, as balancers do that count by route: segments that vary become {id}.
 func RouteOf(method, path string) string {
 	const most = 8 // segments
 	var route strings.Builder
@@ -55,15 +57,15 @@ func RouteOf(method, path string) string {
 			break
 		}
 		route.WriteByte('/')
-		if identifies(segment) {
-			segment = "*"
+		if telemetry.Varies(segment) {
+			segment = telemetry.RouteID
 		}
 		route.WriteString(segment)
 	}
 	return route.String()
 }
 
-// identifies says whether a name looks like data rather than like a name somebody chose: long, or with many digits ("v2" and "utf8" are
+// identifies says whether a name in a document looks like data rather than like a name somebody chose: long, or with many digits ("v2" and "utf8" are
 // names).
 func identifies(name string) bool {
 	const longest = 48

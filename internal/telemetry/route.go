@@ -1,4 +1,7 @@
-package proxy
+package telemetry
+
+// RouteID stands in a route for whatever varies: "GET /items/{id}".
+const RouteID = "{id}"
 
 const (
 	// longestWord is the length from which on a segment is no word.
@@ -37,9 +40,9 @@ func sortByte(c byte) kindOfByte {
 	return byteStrange
 }
 
-// varies says whether a segment looks like an identifier and not like a word of the application: a number, a UUID, a hash, a date, an
-// e-mail address, a long token, text in another script.
-func varies(segment string) bool {
+// Varies says whether a segment looks like an identifier and not like a word of the application: a number, a UUID, a hash, a date, an
+// e-mail address, a long token, text in another script. What names routes asks it, so that all name them alike.
+func Varies(segment string) bool {
 	if len(segment) > longestWord {
 		return true
 	}
