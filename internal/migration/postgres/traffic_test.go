@@ -19,6 +19,7 @@ import (
 	"github.com/segue-deploy/segue/internal/migration/postgres"
 	"github.com/segue-deploy/segue/internal/migration/postgres/cluster"
 	"github.com/segue-deploy/segue/internal/migration/postgres/cluster/clustertest"
+	"github.com/segue-deploy/segue/internal/testenv"
 )
 
 // rounds is how often each connection does something in each stage of a passage, at the least.
@@ -104,7 +105,7 @@ func (s straight) run(change migration.Change) (migration.Report, error) {
 
 // travel goes all the way.
 func (j *journey) travel() {
-	seen := j.watchWaits()
+	seen, stalls := j.watchWaits(), testenv.Stalls(j.T)
 	old := j.start("old", j.old)
 	j.prepare()
 	j.carry(func(c migration.Change) bool {
@@ -129,7 +130,7 @@ func (j *journey) travel() {
 	if most := 2 * 2 * int64(len(j.old.also)+4); j.stale.Load() > most {
 		j.Errorf("%d statements had to be prepared again, and %d were foretold at the most", j.stale.Load(), most)
 	}
-	if max(waited, j.caused) >= time.Second {
+	if max(waited, j.caused) >= time.Second+stalls() {
 		j.Errorf("a statement of the application waited %s behind Segue", max(waited, j.caused))
 	}
 }
