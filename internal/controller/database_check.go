@@ -54,11 +54,9 @@ func (c *Controller) databaseChecks(ctx context.Context, outlooks []outlook, q q
 		if o.refused != nil {
 			check.Refused, check.Hint = o.refused.Error(), segue.HintOf(o.refused)
 		}
-		cells, err := c.matrix(ctx, o, q)
-		if err != nil {
+		if err := c.fillMatrix(ctx, &check, o, q); err != nil {
 			return nil, err
 		}
-		check.Cells = cells
 		checks = append(checks, check)
 	}
 	return checks, nil
@@ -76,11 +74,14 @@ func (o *outlook) plannedChange(change migration.Change) operator.Change {
 	return view
 }
 
-// matrix asks which statements work with which stage.
-func (c *Controller) matrix(ctx context.Context, o outlook, q question) ([]operator.Cell, error) {
+// fillMatrix asks which statements work with which stage.
+func (c *Controller) fillMatrix(ctx context.Context, check *operator.DatabaseCheck, o outlook, q question) error {
+	if len(o.plan.Changes) == 0 {
+		return nil
+	}
 	fleet, err := c.presences(ctx, o.config.Name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	queries := slices.Clone(fleet.queries)
 	if !slices.ContainsFunc(queries, func(query migration.Query) bool { return query.Release == q.candidate }) {
@@ -89,13 +90,16 @@ func (c *Controller) matrix(ctx context.Context, o outlook, q question) ([]opera
 			queries = append(queries, query)
 		}
 	}
-	seen, err := o.desk.driver.Statements(ctx, o.plan.Server.StatementsSince)
+	heard, err := o.desk.driver.Statements(ctx, o.plan.Server.StatementsSince)
 	if err != nil {
-		return nil, fmt.Errorf("read statements of database %s: %w", o.config.Name, err)
+		return fmt.Errorf("read statements of database %s: %w", o.config.Name, err)
 	}
-	queries = append(queries, seen...)
-	if len(queries) == 0 || len(o.plan.Changes) == 0 {
-		return nil, nil
+	for _, why := range heard.Unheard {
+		check.Notes = append(check.Notes, "the matrix may lack statements: "+why)
+	}
+	queries = append(queries, heard.Queries...)
+	if len(queries) == 0 {
+		return nil
 	}
 	request := migration.CheckRequest{Queries: queries}
 	for _, change := range o.plan.Changes {
@@ -107,9 +111,8 @@ func (c *Controller) matrix(ctx context.Context, o outlook, q question) ([]opera
 	}
 	matrix, err := o.desk.driver.Check(ctx, request)
 	if err != nil {
-		return nil, fmt.Errorf("check statements against database %s: %w", o.config.Name, err)
+		return fmt.Errorf("check statements against database %s: %w", o.config.Name, err)
 	}
-	var cells []operator.Cell
 	for _, cell := range matrix.Cells {
 		view := operator.Cell{Release: cell.Release, Stage: string(cell.Stage), Tried: cell.Tried}
 		for _, m := range cell.Misfits {
@@ -117,7 +120,7 @@ func (c *Controller) matrix(ctx context.Context, o outlook, q question) ([]opera
 				SQL: m.Query.SQL, Message: m.Message, Code: m.Code, Shape: m.Shape, Change: string(m.Change),
 			})
 		}
-		cells = append(cells, view)
+		check.Cells = append(check.Cells, view)
 	}
-	return cells, nil
+	return nil
 }

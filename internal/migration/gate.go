@@ -127,6 +127,13 @@ const (
 	StageContracted Stage = "contracted"
 )
 
+// Statements are what servers have counted.
+type Statements struct {
+	Queries []Query
+	// Unheard says of each server that did not tell, or not everything, why: silence there is no yes.
+	Unheard []string
+}
+
 // Matrix is what works with what.
 type Matrix struct {
 	Cells []Cell        `json:"cells"`

@@ -39,9 +39,8 @@ type Driver interface {
 	// Gate says whether a contract change may run now, with the evidence for and against.
 	Gate(ctx context.Context, request GateRequest) (Gate, error)
 
-	// Statements gives the statements that releases have sent to the server since a time, as far as it knows (pg_stat_statements); nil where it
-	// keeps none.
-	Statements(ctx context.Context, since time.Time) ([]Query, error)
+	// Statements gives the statements that releases have sent to the server and its replicas since a time, as far as these know (pg_stat_statements).
+	Statements(ctx context.Context, since time.Time) (Statements, error)
 
 	// Sample reads up to n values of a semi-structured column, spread over the table.
 	Sample(ctx context.Context, table, column string, n int) ([]json.RawMessage, error)

@@ -148,16 +148,16 @@ func (f *Fake) State(ctx context.Context) (migration.State, error) {
 }
 
 // Statements implements migration.Driver.
-func (f *Fake) Statements(ctx context.Context, since time.Time) ([]migration.Query, error) {
+func (f *Fake) Statements(ctx context.Context, since time.Time) (migration.Statements, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var found []migration.Query
+	var heard migration.Statements
 	for _, q := range f.statements {
 		if q.Seen.IsZero() || !q.Seen.Before(since) {
-			found = append(found, q)
+			heard.Queries = append(heard.Queries, q)
 		}
 	}
-	return found, f.enter(ctx)
+	return heard, f.enter(ctx)
 }
 
 // Sample implements migration.Driver.

@@ -143,8 +143,8 @@ func TestFakeAnswersAsItIsTold(t *testing.T) {
 		t.Errorf("%+v, %v", gate, err)
 	}
 	fake.Sent(migration.Query{Release: "v1", SQL: "SELECT 1"})
-	if queries, err := fake.Statements(t.Context(), time.Now()); err != nil || len(queries) != 1 {
-		t.Errorf("%v, %v", queries, err)
+	if heard, err := fake.Statements(t.Context(), time.Now()); err != nil || len(heard.Queries) != 1 {
+		t.Errorf("%v, %v", heard, err)
 	}
 	fake.Store("t", "doc", json.RawMessage("1"), json.RawMessage("2"))
 	if values, err := fake.Sample(t.Context(), "t", "doc", 1); err != nil || len(values) != 1 {

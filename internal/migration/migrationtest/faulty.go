@@ -129,8 +129,8 @@ func (f *Faulty) Gate(ctx context.Context, request migration.GateRequest) (migra
 }
 
 // Statements implements migration.Driver.
-func (f *Faulty) Statements(ctx context.Context, since time.Time) ([]migration.Query, error) {
-	return ask(f, "Statements", func() ([]migration.Query, error) { return f.driver.Statements(ctx, since) })
+func (f *Faulty) Statements(ctx context.Context, since time.Time) (migration.Statements, error) {
+	return ask(f, "Statements", func() (migration.Statements, error) { return f.driver.Statements(ctx, since) })
 }
 
 // Sample implements migration.Driver.

@@ -127,16 +127,12 @@ func (d *Driver) Gate(ctx context.Context, request migration.GateRequest) (migra
 }
 
 // Statements implements migration.Driver.
-func (d *Driver) Statements(ctx context.Context, since time.Time) ([]migration.Query, error) {
+func (d *Driver) Statements(ctx context.Context, since time.Time) (migration.Statements, error) {
 	logins, err := d.logins(ctx)
 	if err != nil {
-		return nil, err
+		return migration.Statements{}, err
 	}
-	statistics, err := gate.ReadStatistics(ctx, d.server.Pool(), gate.Snapshot{}, logins, time.Now())
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(statistics.Queries, func(q migration.Query) bool { return q.Seen.Before(since) }), nil
+	return d.gate.Listen(ctx, logins, since)
 }
 
 // Close implements migration.Driver. Leases that are still held are given up.

@@ -143,7 +143,9 @@ func connect(path string, connections int, busy time.Duration, pragmas ...string
 }
 
 // Statements implements migration.Driver: SQLite keeps no statistics of statements.
-func (d *Driver) Statements(context.Context, time.Time) ([]migration.Query, error) { return nil, nil }
+func (d *Driver) Statements(context.Context, time.Time) (migration.Statements, error) {
+	return migration.Statements{}, nil
+}
 
 // Credentials implements migration.Driver: SQLite has no roles.
 func (d *Driver) Credentials(context.Context, segue.ReleaseName) (migration.Credentials, error) {

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -164,7 +163,7 @@ func (a *asking) replicas(ctx context.Context) error {
 		a.ground(checkReplicas, migration.AnswerUnknown, "%d of %d replicas cannot be asked: what is sent to them is not seen from here", missing, standbys)
 	}
 	for i, url := range a.config.Replicas {
-		name := fmt.Sprintf("replica %d", i+1)
+		name := replicaName(i)
 		statistics, err := a.readReplica(ctx, name, url)
 		if err != nil && ctx.Err() != nil {
 			return err

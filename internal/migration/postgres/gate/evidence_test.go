@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -199,11 +200,20 @@ func TestGateByReplicas(t *testing.T) {
 		t.Errorf("%s:%s", gate.Answer, listed(gate))
 	}
 	reader.exec("SELECT phone FROM customers WHERE id = 2")
+	heard, err := keeper.Listen(t.Context(), nil, time.Time{})
+	if same := func(q migration.Query) bool { return q.SQL == "SELECT phone FROM customers WHERE id = $1" }; err != nil || !slices.ContainsFunc(heard.Queries, same) || len(heard.Unheard) > 0 {
+		t.Errorf("heard %+v, %v", heard, err)
+	}
 	gate := w.asks(keeper, request)
 	if ground := w.says(gate, checkStatements, migration.AnswerUnsafe, `column "phone" does not exist`); ground.Statement != "SELECT phone FROM customers WHERE id = $1" {
 		t.Errorf("%+v", ground)
 	}
-	w.says(w.asks(w.keeper(Config{Replicas: []string{"postgres://somebody:secret@127.0.0.1:1/nowhere"}}), request), checkReplicas, migration.AnswerUnknown, "replica 1 does not answer")
+	away := w.keeper(Config{Replicas: []string{"postgres://somebody:secret@127.0.0.1:1/nowhere"}})
+	w.says(w.asks(away, request), checkReplicas, migration.AnswerUnknown, "replica 1 does not answer")
+	heard, err = away.Listen(t.Context(), nil, time.Time{})
+	if err != nil || len(heard.Unheard) != 1 || !strings.Contains(heard.Unheard[0], "replica 1 does not answer") || strings.Contains(heard.Unheard[0], "secret") {
+		t.Errorf("heard %+v, %v", heard, err)
+	}
 }
 
 func TestTableMemory(t *testing.T) {
