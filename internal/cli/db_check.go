@@ -26,33 +26,22 @@ Exit codes: 0 a rollout may begin; 12 it would be refused; 2 the migrations have
 		Args:              needs(1, -1, "a release, or SERVICE=RELEASE"),
 		ValidArgsFunction: s.completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {
-			project, wire, err := s.project()
-			if err != nil {
-				return err
-			}
-			to, err := targets(c, args, project)
-			if err != nil {
-				return err
-			}
-			controller, done, err := s.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			checks, err := controller.CheckDatabases(c.Context(), operator.PrepareRequest{Project: wire, Targets: to})
-			if err != nil {
-				return err
-			}
-			for _, check := range checks {
-				if check.Refused != "" {
-					s.code = api.ExitCode(segue.Errorf(segue.KindRefused, "%s", check.Refused))
+			return s.aboutReleases(c, args, func(controller api.Controller, project api.Project, to []api.Target) error {
+				checks, err := controller.CheckDatabases(c.Context(), operator.PrepareRequest{Project: project, Targets: to})
+				if err != nil {
+					return err
 				}
-			}
-			if s.json {
-				return s.writeJSON(checks)
-			}
-			s.showChecks(checks, sql)
-			return nil
+				for _, check := range checks {
+					if check.Refused != "" {
+						s.code = api.ExitCode(segue.Errorf(segue.KindRefused, "%s", check.Refused))
+					}
+				}
+				if s.json {
+					return s.writeJSON(checks)
+				}
+				s.showChecks(checks, sql)
+				return nil
+			})
 		},
 	}
 	c.Flags().BoolVar(&sql, "sql", false, "show the statements that would be run, too")

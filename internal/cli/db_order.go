@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/api"
 	"github.com/segue-deploy/segue/internal/operator"
 )
 
@@ -24,34 +25,23 @@ end. ` + "`segue db status`" + ` shows how far it is; ` + "`segue db pause`, `re
 		Args:              needs(1, -1, "a release, or SERVICE=RELEASE"),
 		ValidArgsFunction: s.completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {
-			project, wire, err := s.project()
-			if err != nil {
-				return err
-			}
-			to, err := targets(c, args, project)
-			if err != nil {
-				return err
-			}
-			controller, done, err := s.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			reply, err := controller.Prepare(c.Context(), operator.PrepareRequest{Project: wire, Targets: to, By: by, Why: why})
-			if err != nil {
-				return err
-			}
-			if s.json && !wait {
-				return s.writeJSON(reply)
-			}
-			for _, note := range reply.Notes {
-				s.tell(printable(note))
-			}
-			if !wait {
-				s.print("It goes on without this command. Follow it with %s", s.paint().strong(s.command("db", "status", "--watch")))
-				return nil
-			}
-			return s.awaitPrepared(c.Context(), controller.Databases)
+			return s.aboutReleases(c, args, func(controller api.Controller, project api.Project, to []api.Target) error {
+				reply, err := controller.Prepare(c.Context(), operator.PrepareRequest{Project: project, Targets: to, By: by, Why: why})
+				if err != nil {
+					return err
+				}
+				if s.json && !wait {
+					return s.writeJSON(reply)
+				}
+				for _, note := range reply.Notes {
+					s.tell(printable(note))
+				}
+				if !wait {
+					s.print("It goes on without this command. Follow it with %s", s.paint().strong(s.command("db", "status", "--watch")))
+					return nil
+				}
+				return s.awaitPrepared(c.Context(), controller.Databases)
+			})
 		},
 	}
 	c.Flags().BoolVar(&wait, "wait", false, "stay until it is done")

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/api"
 )
 
 func newLogs(s *session) *cobra.Command {
@@ -31,7 +32,9 @@ not, or more often, or no more.`,
 		ValidArgsFunction: s.completeServers,
 		RunE: func(c *cobra.Command, args []string) error {
 			if diff {
-				return s.logDiff(c, args)
+				return s.aboutRollout(c, args, func(controller api.Controller, id segue.RolloutID) error {
+					return s.logDiff(c.Context(), controller, id)
+				})
 			}
 			if len(args) == 0 {
 				return usage(c, "give one server")
@@ -123,17 +126,8 @@ func (s *session) untilInterrupt(ctx context.Context) (context.Context, func()) 
 }
 
 // logDiff shows what the releases of a rollout wrote, side by side.
-func (s *session) logDiff(c *cobra.Command, args []string) error {
-	id, err := rolloutArgument(c, args)
-	if err != nil {
-		return err
-	}
-	controller, done, err := s.connect(c.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	rows, err := controller.LogDiff(c.Context(), id)
+func (s *session) logDiff(ctx context.Context, controller api.Controller, id segue.RolloutID) error {
+	rows, err := controller.LogDiff(ctx, id)
 	if err != nil {
 		return err
 	}

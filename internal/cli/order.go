@@ -108,6 +108,20 @@ func orderServers(status api.Status, args []string) (segue.ServiceName, []segue.
 	return service, servers, nil
 }
 
+// aboutRollout is for commands that name one rollout, or mean the latest.
+func (s *session) aboutRollout(c *cobra.Command, args []string, do func(api.Controller, segue.RolloutID) error) error {
+	id, err := rolloutArgument(c, args)
+	if err != nil {
+		return err
+	}
+	controller, done, err := s.connect(c.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	return do(controller, id)
+}
+
 // rolloutArgument reads the number of a rollout; none is 0, the latest.
 func rolloutArgument(c *cobra.Command, args []string) (segue.RolloutID, error) {
 	if len(args) == 0 {

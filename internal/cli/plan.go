@@ -27,31 +27,20 @@ The plan carries an index. A deploy that names it is refused if the fleet has ch
 		Args:              needs(1, -1, "a release, or SERVICE=RELEASE"),
 		ValidArgsFunction: s.completeTargets,
 		RunE: func(c *cobra.Command, args []string) error {
-			project, wire, err := s.project()
-			if err != nil {
-				return err
-			}
-			to, err := targets(c, args, project)
-			if err != nil {
-				return err
-			}
-			controller, done, err := s.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			reply, err := controller.Plan(c.Context(), api.DeployRequest{Project: wire, Targets: to, Hurry: hurry})
-			if err != nil {
-				return err
-			}
-			if s.json {
-				return s.writeJSON(reply)
-			}
-			s.showPlan(reply)
-			if planned(reply) {
-				s.print("\nTo run exactly this plan: %s", s.paint().strong(s.planCommand(reply, args, hurry)))
-			}
-			return nil
+			return s.aboutReleases(c, args, func(controller api.Controller, project api.Project, to []api.Target) error {
+				reply, err := controller.Plan(c.Context(), api.DeployRequest{Project: project, Targets: to, Hurry: hurry})
+				if err != nil {
+					return err
+				}
+				if s.json {
+					return s.writeJSON(reply)
+				}
+				s.showPlan(reply)
+				if planned(reply) {
+					s.print("\nTo run exactly this plan: %s", s.paint().strong(s.planCommand(reply, args, hurry)))
+				}
+				return nil
+			})
 		},
 	}
 	c.Flags().BoolVar(&hurry, "hurry", false, "leave out observations")

@@ -57,6 +57,24 @@ func (s *session) project() (*spec.Project, api.Project, error) {
 	return parsed, wire, nil
 }
 
+// aboutReleases is for commands that name releases of the project.
+func (s *session) aboutReleases(c *cobra.Command, args []string, do func(api.Controller, api.Project, []api.Target) error) error {
+	project, wire, err := s.project()
+	if err != nil {
+		return err
+	}
+	to, err := targets(c, args, project)
+	if err != nil {
+		return err
+	}
+	controller, done, err := s.connect(c.Context())
+	if err != nil {
+		return err
+	}
+	defer done()
+	return do(controller, wire, to)
+}
+
 // targets reads the arguments of plan and deploy: releases, alone or as SERVICE=RELEASE.
 func targets(c *cobra.Command, args []string, project *spec.Project) ([]api.Target, error) {
 	all := make([]api.Target, 0, len(args))

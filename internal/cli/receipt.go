@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/api"
 	"github.com/segue-deploy/segue/internal/receipt"
 )
 
@@ -26,42 +29,42 @@ says so. With --html it writes a page that needs nothing else.`,
 		Args:              needs(0, 1, "the number of one rollout"),
 		ValidArgsFunction: s.completeRollouts,
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := rolloutArgument(c, args)
-			if err != nil {
-				return err
-			}
-			controller, done, err := s.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			text, err := controller.Receipt(c.Context(), id)
-			if err != nil {
-				return err
-			}
-			var r receipt.Receipt
-			if err := json.Unmarshal(text, &r); err != nil {
-				return fmt.Errorf("read receipt: %w", err)
-			}
-			if page != "" {
-				if err := writePage(page, r); err != nil {
+			return s.aboutRollout(c, args, func(controller api.Controller, id segue.RolloutID) error {
+				r, text, err := receiptOf(c.Context(), controller, id)
+				if err != nil {
 					return err
 				}
-			}
-			switch {
-			case s.json:
-				return s.writeJSON(text)
-			case page != "":
-				s.print("Wrote the receipt of rollout %s to %s.", r.Rollout, page)
-			default:
-				s.print("%s", strings.TrimRight(s.receiptText(r), "\n"))
-			}
-			return nil
+				if page != "" {
+					if err := writePage(page, r); err != nil {
+						return err
+					}
+				}
+				switch {
+				case s.json:
+					return s.writeJSON(text)
+				case page != "":
+					s.print("Wrote the receipt of rollout %s to %s.", r.Rollout, page)
+				default:
+					s.print("%s", strings.TrimRight(s.receiptText(r), "\n"))
+				}
+				return nil
+			})
 		},
 	}
 	c.Flags().StringVar(&page, "html", "", "write it as a page to this `file`")
 	_ = c.MarkFlagFilename("html", "html") // the flag is there
 	return c
+}
+
+// receiptOf reads a receipt, and gives its text as well.
+func receiptOf(ctx context.Context, controller api.Controller, id segue.RolloutID) (r receipt.Receipt, text json.RawMessage, err error) {
+	if text, err = controller.Receipt(ctx, id); err != nil {
+		return r, nil, err
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, nil, fmt.Errorf("read receipt: %w", err)
+	}
+	return r, text, nil
 }
 
 // receiptText renders a receipt for the output as it is.

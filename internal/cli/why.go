@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,37 +38,26 @@ With --replay the judges are fed once more what they were fed then, and the verd
 		Args:              needs(0, 1, "the number of one rollout"),
 		ValidArgsFunction: s.completeRollouts,
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := rolloutArgument(c, args)
-			if err != nil {
-				return err
-			}
-			controller, done, err := s.connect(c.Context())
-			if err != nil {
-				return err
-			}
-			defer done()
-			if replay {
-				return s.replay(c.Context(), controller, id)
-			}
-			text, err := controller.Receipt(c.Context(), id)
-			if err != nil {
-				return err
-			}
-			var r receipt.Receipt
-			if err := json.Unmarshal(text, &r); err != nil {
-				return fmt.Errorf("read receipt: %w", err)
-			}
-			if s.json {
-				return s.writeJSON(reasons{
-					Rollout: r.Rollout, Service: r.Service, Outcome: r.Outcome, Sentence: r.Sentence,
-					Verdicts: append([]receipt.Verdict{}, r.Verdicts...), Orders: append([]receipt.Order{}, r.Orders...),
-				})
-			}
-			for _, line := range whyLines(r, s.paint()) {
-				s.print("%s", line)
-			}
-			s.say(printable(r.Sentence))
-			return nil
+			return s.aboutRollout(c, args, func(controller api.Controller, id segue.RolloutID) error {
+				if replay {
+					return s.replay(c.Context(), controller, id)
+				}
+				r, _, err := receiptOf(c.Context(), controller, id)
+				if err != nil {
+					return err
+				}
+				if s.json {
+					return s.writeJSON(reasons{
+						Rollout: r.Rollout, Service: r.Service, Outcome: r.Outcome, Sentence: r.Sentence,
+						Verdicts: append([]receipt.Verdict{}, r.Verdicts...), Orders: append([]receipt.Order{}, r.Orders...),
+					})
+				}
+				for _, line := range whyLines(r, s.paint()) {
+					s.print("%s", line)
+				}
+				s.say(printable(r.Sentence))
+				return nil
+			})
 		},
 	}
 	c.Flags().BoolVar(&replay, "replay", false, "judge again, from the stored evidence")
