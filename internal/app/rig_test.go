@@ -31,6 +31,8 @@ type rig struct {
 	program string
 	address string
 	state   app.State
+	// settle waits until every request of the latest traffic that is in flight has ended.
+	settle func()
 }
 
 // newRig writes a project of so many servers of the test backend, with releases of it by name. Everything that runs is ended with the test.
@@ -165,6 +167,7 @@ func (r *rig) receipt() receipt.Receipt {
 func (r *rig) mixed(gets, posts float64) load.Config {
 	return load.Config{
 		Target: "http://" + r.address, Gets: gets, Posts: posts, Uploads: 2, Streams: 4, WebSockets: 10, Connections: 64,
+		ClosedAt: 64, Timeout: 30 * time.Second,
 	}
 }
 
@@ -179,6 +182,7 @@ func (r *rig) traffic(config load.Config) (stop func() *load.Report) {
 	done := make(chan *load.Report, 1)
 	go func() { done <- generator.Run(ctx) }()
 	r.t.Cleanup(cancel)
+	r.settle = generator.Settle
 	return func() *load.Report {
 		r.t.Helper()
 		cancel()

@@ -23,6 +23,9 @@ type Config struct {
 	// MaxConnections bounds the GETs and POSTs in flight (default 2048); a request that finds no place within Timeout
 	// fails with CauseNoConnection.
 	MaxConnections int
+	// ClosedAt, unless 0, sends no further GET or POST while so many are in flight: a machine that cannot carry the rates is
+	// sent what it can, and no request fails for want of time.
+	ClosedAt int
 	// Timeout is the most a GET, a POST, a dial or an echo may take, and what an upload or a stream may take beyond its
 	// planned time (default 10 s).
 	Timeout time.Duration

@@ -42,6 +42,10 @@ type Generator struct {
 
 	sequence atomic.Uint64
 	tally    tally
+
+	mu       sync.Mutex
+	inFlight *sync.WaitGroup // GETs and POSTs since the last Settle
+	room     chan struct{}   // a token per GET and POST in flight; nil for no bound
 }
 
 // headerNames are the response headers that say who answered.
@@ -69,8 +73,12 @@ func New(config Config) (*Generator, error) {
 		short:  newPool(address, config.Connections, config.MaxConnections, config.Timeout),
 		long: newPool(address, max(config.Uploads+config.Streams, 1), max(config.Uploads+config.Streams, 1),
 			config.Timeout),
-		client: &http.Client{Transport: &http.Transport{Proxy: nil}},
-		filler: makeFiller(max(config.PostBytes, uploadPiece)),
+		client:   &http.Client{Transport: &http.Transport{Proxy: nil}},
+		filler:   makeFiller(max(config.PostBytes, uploadPiece)),
+		inFlight: new(sync.WaitGroup),
+	}
+	if config.ClosedAt > 0 {
+		g.room = make(chan struct{}, config.ClosedAt)
 	}
 	g.common = commonHeader(target.Host, config.Header)
 	if config.Uploads > 0 {
@@ -150,10 +158,49 @@ func (g *Generator) Snapshot() *Report {
 	return report
 }
 
+// Settle waits until every GET and POST that is in flight now has ended.
+func (g *Generator) Settle() {
+	g.mu.Lock()
+	old := g.inFlight
+	g.inFlight = new(sync.WaitGroup)
+	g.mu.Unlock()
+	old.Wait()
+}
+
+// launch sends one request beside others.
+func (g *Generator) launch(send func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inFlight.Go(func() {
+		send()
+		if g.room != nil {
+			<-g.room
+		}
+	})
+}
+
+// admit waits for room. It says whether there was some, and whether that was at once.
+func (g *Generator) admit(ctx context.Context) (ok, atOnce bool) {
+	if g.room == nil {
+		return true, true
+	}
+	select {
+	case g.room <- struct{}{}:
+		return true, true
+	default:
+	}
+	select {
+	case g.room <- struct{}{}:
+		return true, false
+	case <-ctx.Done():
+		return false, false
+	}
+}
+
 // dispatch starts a request at each time that is due until ctx ends, and waits for all of them.
 func (g *Generator) dispatch(ctx context.Context, rate float64, send func(context.Context, time.Time)) {
-	var inFlight sync.WaitGroup
-	defer inFlight.Wait()
+	var mine sync.WaitGroup
+	defer mine.Wait()
 	inner := context.WithoutCancel(ctx)
 	interval := time.Duration(float64(time.Second) / rate)
 	timer := time.NewTimer(0)
@@ -167,8 +214,21 @@ func (g *Generator) dispatch(ctx context.Context, rate float64, send func(contex
 		}
 		now := time.Now()
 		for ; !due.After(now); due = due.Add(interval) {
+			ok, atOnce := g.admit(ctx)
+			if !ok {
+				return
+			}
+			if !atOnce { // what was due meanwhile is not sent
+				now = time.Now()
+				due = now
+			}
 			g.tally.late(now.Sub(due))
-			inFlight.Go(func() { send(inner, now) })
+			at := now
+			mine.Add(1)
+			g.launch(func() {
+				defer mine.Done()
+				send(inner, at)
+			})
 		}
 		timer.Reset(max(due.Sub(now), tick))
 	}

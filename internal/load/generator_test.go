@@ -5,7 +5,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -128,6 +130,45 @@ func TestASlowServerDoesNotSlowTheSending(t *testing.T) {
 	}
 	if get.P50MS < 290 {
 		t.Errorf("half the answers within %v ms from a server that needs 300", get.P50MS)
+	}
+}
+
+func TestAClosedLoopSendsWhatIsCarried(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	var now, most atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		for n, old := now.Add(1), most.Load(); n > old && !most.CompareAndSwap(old, n); {
+			old = most.Load()
+		}
+		<-release
+		now.Add(-1)
+	}))
+	t.Cleanup(server.Close)
+	generator, err := load.New(load.Config{Target: server.URL, Gets: 2000, ClosedAt: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan *load.Report, 1)
+	go func() { done <- generator.Run(ctx) }()
+	waitFor(t, func() bool { return now.Load() == 3 })
+	settled := make(chan struct{})
+	go func() {
+		generator.Settle()
+		close(settled)
+	}()
+	select {
+	case <-settled:
+		t.Error("settled while three requests were in flight")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(release)
+	<-settled
+	waitFor(t, func() bool { return generator.Snapshot().Requests > 100 }) // and it goes on
+	cancel()
+	if report := <-done; report.Failed != 0 || most.Load() > 3 {
+		t.Errorf("%d of %d failed, %d in flight at one time, want 3 at most", report.Failed, report.Requests, most.Load())
 	}
 }
 

@@ -24,7 +24,7 @@ import (
 
 const (
 	restarts = 4
-	// inFlight is how many POSTs can be under way on a backend at one time, on a machine that is busy with other things too.
+	// inFlight is how many requests can be under way at one time.
 	inFlight = 50
 )
 
@@ -43,12 +43,15 @@ func TestDrainedRestartLosesNothing(t *testing.T) {
 
 func TestUnannouncedGracefulRestartLosesNothing(t *testing.T) {
 	// The backend says by its readiness that it goes, and goes on answering for a while: the least that a graceful restart is.
-	f := newFleet(t, embedded.Health{Path: "/readyz", Interval: embedded.Duration(50 * time.Millisecond), Fall: 1}, "LINGER=1s")
+	f := newFleet(t, embedded.Health{Path: "/readyz", Interval: embedded.Duration(50 * time.Millisecond), Fall: 1}, "LINGER=1m")
 	report := f.underLoad(func(i int) {
 		s := f.servers[i%2]
-		s.stop(syscall.SIGTERM)
+		f.must(s.cmd.Process.Signal(syscall.SIGTERM))
+		f.await(s, false)
+		f.settle()
+		s.stop(syscall.SIGKILL) // it has lingered for long enough
 		s.start()
-		f.awaitHealthy(s)
+		f.await(s, true)
 	})
 	f.wantNoFailures(report)
 	f.wantEachOnce(report)
@@ -62,7 +65,8 @@ func TestAbruptGracefulRestartLosesNoGetsAndAtMostPostsThatWereDropped(t *testin
 		s := f.servers[i%2]
 		s.stop(syscall.SIGTERM)
 		s.start()
-		f.awaitHealthy(s)
+		f.await(s, true)
+		f.settle()
 	})
 	if gets := report.Kinds[load.KindGet]; gets.Failed != 0 {
 		t.Errorf("%d of %d GETs failed: %v", gets.Failed, gets.Requests, gets.Causes)
@@ -80,6 +84,8 @@ func TestKilledBackendLosesNoGetsAndDuplicatesNoPosts(t *testing.T) {
 		s.stop(syscall.SIGKILL)
 		wait(t, 300*time.Millisecond)
 		s.start()
+		f.await(s, true)
+		f.settle() // a GET is sent a second time, and no third
 	})
 	if gets := report.Kinds[load.KindGet]; gets.Failed != 0 {
 		snap, err := f.driver.Snapshot(t.Context())
@@ -123,6 +129,8 @@ type fleet struct {
 	process *process
 	driver  *embedded.Driver
 	ledger  string
+	// settle waits until what is in flight has ended.
+	settle  func()
 	servers [2]*server
 }
 
@@ -166,15 +174,15 @@ func (f *fleet) drain(s *server) {
 	f.must(f.driver.Settle(f.t.Context(), s.ID))
 }
 
-// awaitHealthy waits until the proxy sends requests to a server again.
-func (f *fleet) awaitHealthy(s *server) {
+// await waits until the proxy takes a server for healthy, or no longer does.
+func (f *fleet) await(s *server, healthy bool) {
 	f.t.Helper()
-	until(f.t, string(s.ID)+" is healthy", func() bool {
+	until(f.t, fmt.Sprintf("%s is healthy: %t", s.ID, healthy), func() bool {
 		snap, err := f.driver.Snapshot(f.t.Context())
 		f.must(err)
 		for _, b := range snap.Backends {
 			if b.ID == s.ID {
-				return b.Healthy
+				return b.Healthy == healthy
 			}
 		}
 		return false
@@ -187,9 +195,10 @@ func (f *fleet) underLoad(step func(i int)) *load.Report {
 	address, err := f.driver.Address(f.t.Context())
 	f.must(err)
 	generator, err := load.New(load.Config{
-		Target: "http://" + address, Gets: 300, Posts: 300, PostBytes: 1024, Connections: 32, Timeout: 20 * time.Second,
+		Target: "http://" + address, Gets: 300, Posts: 300, PostBytes: 1024, Connections: 32, ClosedAt: inFlight, Timeout: 20 * time.Second,
 	})
 	f.must(err)
+	f.settle = generator.Settle
 	ctx, cancel := context.WithCancel(f.t.Context())
 	defer cancel()
 	reports := make(chan *load.Report, 1)
