@@ -111,7 +111,7 @@ func openPostgres(ctx context.Context, config Config) (*store, error) {
 // openPool opens a file with some connections that stay open.
 func openPool(ctx context.Context, path string, connections int, options string) (*sql.DB, error) {
 	address := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	address.RawQuery = "_pragma=busy_timeout(5000)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&" + options
+	address.RawQuery = "_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&" + options
 	db, err := sql.Open("sqlite", address.String())
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", path, err)

@@ -29,7 +29,7 @@ type world struct {
 func newWorld(t *testing.T, statements ...string) *world {
 	t.Helper()
 	w := &world{t: t, path: filepath.Join(t.TempDir(), "app?db#1%.db")}
-	query := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(5000)", "foreign_keys(1)"}}
+	query := url.Values{"_pragma": {"journal_mode(WAL)", "busy_timeout(30000)", "foreign_keys(1)"}}
 	var err error
 	if w.app, err = sql.Open("sqlite", "file:"+(&url.URL{Path: w.path}).EscapedPath()+"?"+query.Encode()); err != nil {
 		t.Fatal(err)
