@@ -223,7 +223,10 @@ func (c *Controller) contractNow(ctx context.Context, config Database, order ope
 		if !due || order.Change != "" && order.Change != string(id) {
 			continue
 		}
-		o := outlook{config: config, desk: d, state: state, plan: migration.Plan{Changes: []migration.Change{known.Change}}}
+		o := outlook{config: config, desk: d, plan: migration.Plan{Changes: []migration.Change{known.Change}}, gates: map[migration.ChangeID]migration.Gate{}}
+		if o.state, err = d.driver.State(ctx); err != nil { // those before it are done by now, or not
+			return notes, err
+		}
 		outcome, err := c.contract(ctx, o, id, contractWish{by: order.By})
 		if err != nil {
 			return notes, err

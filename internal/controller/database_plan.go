@@ -135,7 +135,6 @@ func (o *outlook) takeContract(ctx context.Context, change migration.Change, wor
 	if err != nil {
 		return err
 	}
-	o.gates[change.ID] = gate
 	meant := !change.Carried && brought == q.candidate && !q.carry && q.stable != ""
 	switch {
 	case gate.Answer == migration.AnswerSafe:
@@ -160,11 +159,28 @@ func (o *outlook) brought(id migration.ChangeID, candidate segue.ReleaseName) se
 	return candidate
 }
 
-// ask puts a contract change before its gate.
+// ask puts a contract change before its gate. One that comes after another, which is still owed, cannot have a better answer than that one.
 func (o *outlook) ask(ctx context.Context, change migration.Change, brought segue.ReleaseName, fleet presences) (migration.Gate, error) {
 	now := time.Now()
+	behind := change
+	for _, earlier := range o.owedBefore(change) {
+		first, asked := o.gates[earlier.ID]
+		if !asked {
+			var err error
+			if first, err = o.ask(ctx, earlier, o.brought(earlier.ID, brought), fleet); err != nil {
+				return first, err
+			}
+		}
+		if first.Answer != migration.AnswerSafe {
+			gate := after(change, earlier, first, now)
+			o.gates[change.ID] = gate
+			return gate, nil
+		}
+		// On a copy of the schema as it is, it can only be tried behind that one.
+		behind.Actions = slices.Concat(earlier.Actions, behind.Actions)
+	}
 	gate, err := o.desk.driver.Gate(ctx, migration.GateRequest{
-		Change: change, Releases: fleet.all, Brought: brought, Recorded: fleet.queries, Now: now,
+		Change: behind, Releases: fleet.all, Brought: brought, Recorded: fleet.queries, Now: now,
 		// None asked for is as good as the shortest: 0 would be the driver's own.
 		Window: max(o.config.Watch, time.Nanosecond),
 	})
@@ -172,13 +188,39 @@ func (o *outlook) ask(ctx context.Context, change migration.Change, brought segu
 		return gate, fmt.Errorf("ask gate of %s in database %s: %w", change.ID, o.config.Name, err)
 	}
 	for i := range gate.Grounds {
-		fleet.explain(&gate.Grounds[i])
+		fleet.explain(&gate.Grounds[i], now)
 	}
 	if ground, ok := fleet.waiting(brought, max(change.Wait, o.config.After), now); ok {
 		gate.Grounds = append(gate.Grounds, ground)
 		gate.Settle()
 	}
+	o.gates[change.ID] = gate
 	return gate, nil
+}
+
+// owedBefore gives the contracts that a change comes after and that are not done, in the reverse of their order.
+func (o *outlook) owedBefore(change migration.Change) []migration.Change {
+	var owed []migration.Change
+	for _, id := range slices.Backward(change.After) {
+		known, recorded := o.state.Change(id)
+		earlier, there := known.Change, recorded && (known.Status == migration.StatusOwed || known.Status == migration.StatusRunning)
+		if !recorded {
+			earlier, there = o.plan.Change(id)
+		}
+		if there && earlier.Phase == migration.PhaseContract {
+			owed = append(owed, earlier)
+		}
+	}
+	return owed
+}
+
+// after is the gate of a change that waits for another one.
+func after(change, earlier migration.Change, first migration.Gate, now time.Time) migration.Gate {
+	ground := migration.Ground{
+		Check: "order", Answer: first.Answer, Text: fmt.Sprintf("it comes after %q (%s), which must wait", earlier.Title, earlier.ID),
+	}
+	ground.Until = untilOf(first)
+	return migration.Gate{Change: change.ID, Answer: first.Answer, Grounds: []migration.Ground{ground}, At: now}
 }
 
 // reasonOf gives the grounds that keep a gate shut, in one clause.
@@ -216,22 +258,28 @@ func said(clauses []string, text string) bool {
 
 // untilHint says when a gate will be open by itself, as far as that is known.
 func untilHint(gate migration.Gate) string {
+	until := untilOf(gate)
+	if until.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("try again after %s, or ", until.Local().Format(time.DateTime))
+}
+
+// untilOf is when a gate will be open by itself, zero where that is not known.
+func untilOf(gate migration.Gate) time.Time {
 	var until time.Time
 	for _, ground := range gate.Grounds {
 		if ground.Answer == migration.AnswerSafe {
 			continue
 		}
 		if ground.Until.IsZero() {
-			return ""
+			return time.Time{}
 		}
 		if ground.Until.After(until) {
 			until = ground.Until
 		}
 	}
-	if until.IsZero() {
-		return ""
-	}
-	return fmt.Sprintf("try again after %s, or ", until.Local().Format("2006-01-02 15:04:05"))
+	return until
 }
 
 // workOf gathers the work of all databases, and what there is to say about it.

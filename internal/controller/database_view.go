@@ -61,7 +61,7 @@ func (c *Controller) databaseView(ctx context.Context, d usedDatabase) operator.
 // changeViews lists what is open, with the gates of what is owed, and then the latest that is done.
 func (c *Controller) changeViews(ctx context.Context, config Database, desk *desk, state migration.State) []operator.Change {
 	var open, done []operator.Change
-	o := outlook{config: config, desk: desk, state: state}
+	o := outlook{config: config, desk: desk, state: state, gates: map[migration.ChangeID]migration.Gate{}}
 	fleet, fleetErr := c.presences(ctx, config.Name)
 	for _, known := range state.Changes {
 		view := changeView(known)

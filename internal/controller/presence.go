@@ -49,7 +49,7 @@ func (p presences) order(release segue.ReleaseName) int {
 }
 
 // explain says of a ground against a removal who the release is that it is about: it runs, or may come back until a time.
-func (p presences) explain(ground *migration.Ground) {
+func (p presences) explain(ground *migration.Ground, now time.Time) {
 	i := slices.IndexFunc(p.all, func(one migration.Presence) bool { return one.Release == ground.Release })
 	if i < 0 || ground.Release == "" || ground.Answer == migration.AnswerSafe {
 		return
@@ -60,11 +60,20 @@ func (p presences) explain(ground *migration.Ground) {
 	case len(one.Running) > 0:
 		ground.Text = fmt.Sprintf("%s runs and needs it (%s)", one.Release, text)
 	case !one.Until.IsZero():
-		ground.Text = fmt.Sprintf("%s may come back until %s and needs it (%s)", one.Release, one.Until.Local().Format("15:04:05"), text)
+		ground.Text = fmt.Sprintf("%s may come back until %s and needs it (%s)", one.Release, clock(one.Until, now), text)
 	}
 	if len(one.Running) == 0 && ground.Until.IsZero() {
 		ground.Until = one.Until
 	}
+}
+
+// clock says when something will be, with the day where that is not today.
+func clock(at, now time.Time) string {
+	at, now = at.Local(), now.Local()
+	if at.YearDay() == now.YearDay() && at.Year() == now.Year() {
+		return at.Format(time.TimeOnly)
+	}
+	return at.Format(time.DateTime)
 }
 
 // waiting is the ground of a contract that waits for some time after the last older release has gone.

@@ -54,7 +54,9 @@ func (c *Controller) recordFor(ctx context.Context, config Database, q question,
 		return outlook{}, fmt.Errorf("read state of database %s: %w", config.Name, err)
 	}
 	if known, ok := state.Change(id); ok {
-		return outlook{config: config, desk: d, state: state, plan: migration.Plan{Changes: []migration.Change{known.Change}}}, nil
+		return outlook{
+			config: config, desk: d, state: state, plan: migration.Plan{Changes: []migration.Change{known.Change}}, gates: map[migration.ChangeID]migration.Gate{},
+		}, nil
 	}
 	o, err := c.outlook(ctx, config, q)
 	if err != nil {
