@@ -282,3 +282,27 @@ func TestGateIsAskedByMany(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+// TestCheckSeesWhatTriggersFill expands by a twin that must not be null: the trigger gives it what an older release does not.
+func TestCheckSeesWhatTriggersFill(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec("CREATE TABLE people (id int PRIMARY KEY, name text NOT NULL)")
+	add, relax := dropping(`ALTER TABLE people ADD COLUMN title text NOT NULL`), dropping("ALTER TABLE people ALTER COLUMN name DROP NOT NULL")
+	fill := migration.Change{ID: "0003#1.fill", Phase: migration.PhaseBackfill, Backfill: &migration.Backfill{Table: "public.people", Sync: &migration.Sync{
+		Name: "segue_people_title_sync", Old: []string{"name"}, New: []string{"title"},
+		Forward: []migration.Assignment{{Column: "title", Expr: "name"}}, Reverse: []migration.Assignment{{Column: "name", Expr: "title"}}, Until: migration.PhaseContract,
+	}}}
+	got, err := w.gate.Check(w.Context(), migration.CheckRequest{
+		Before:  []migration.Change{add, fill, relax},
+		Queries: append(recorded("v1", "INSERT INTO people (id, name) VALUES ($1, $2)"), recorded("v2", "INSERT INTO people (id, title) VALUES ($1, $2)")...),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range got.Cells {
+		if c.Stage == migration.StageExpanded && len(c.Misfits) > 0 {
+			t.Errorf("%s: %s", c.Release, c.Misfits[0].Message)
+		}
+	}
+}

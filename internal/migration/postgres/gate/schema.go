@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/postgres/backfill"
 	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 	"github.com/segue-deploy/segue/internal/sqltext"
 )
@@ -184,12 +185,34 @@ func (e applyError) Error() string {
 }
 func (e applyError) Unwrap() error { return e.cause }
 
-// apply does to a copy what a change does to the database. A backfill changes no schema, and the copy has no rows.
+// apply does to a copy what a change does to the database. The copy has no rows, and so of a backfill it gets the triggers alone: what they fill, no
+// release must give.
 func apply(ctx context.Context, conn *pgx.Conn, change migration.Change) error {
 	for _, action := range change.Actions {
 		if err := conn.PgConn().Exec(ctx, patiently(action.SQL)).Close(); err != nil {
 			// A transaction that the action began itself is over with this.
 			_, _ = conn.Exec(ctx, "ROLLBACK", pgx.QueryExecModeSimpleProtocol)
+			return applyError{change: change.ID, cause: err}
+		}
+	}
+	if b := change.Backfill; b != nil && b.Sync != nil && b.Sync.Until != migration.PhaseBackfill {
+		return synchronise(ctx, conn, change)
+	}
+	return nil
+}
+
+// synchronise makes the triggers of a backfill, anew where the copy has them from the database.
+func synchronise(ctx context.Context, conn *pgx.Conn, change migration.Change) error {
+	table, err := backfill.ReadTable(ctx, conn, change.Backfill.Table)
+	if err != nil {
+		return err
+	}
+	create, drop, err := backfill.SyncSQL(*change.Backfill.Sync, table)
+	if err != nil {
+		return err
+	}
+	for _, statement := range slices.Concat([]string{"CREATE SCHEMA IF NOT EXISTS " + server.Identifier(backfill.Schema)}, drop, create) {
+		if err := conn.PgConn().Exec(ctx, statement).Close(); err != nil {
 			return applyError{change: change.ID, cause: err}
 		}
 	}
