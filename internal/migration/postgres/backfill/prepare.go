@@ -12,6 +12,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 )
 
 const (
@@ -186,7 +187,7 @@ func (r *run) evict(ctx context.Context, tx pgx.Tx, bounds limit) error {
 	if err := bounds.set(ctx, tx); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, "LOCK TABLE ONLY "+r.table.sql()+" IN SHARE UPDATE EXCLUSIVE MODE")
+	_, err := tx.Exec(ctx, server.Marked(server.Mark, "LOCK TABLE ONLY ")+r.table.sql()+" IN SHARE UPDATE EXCLUSIVE MODE")
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/migration/pace"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 )
 
 const (
@@ -219,7 +220,7 @@ func (r *run) tell(waiting string) error {
 
 // analyze gives the planner statistics of what was written. That it fails costs speed, and is told.
 func (r *run) analyze(ctx context.Context) {
-	_, err := r.session.Conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = %d; ANALYZE %s; RESET lock_timeout; RESET statement_timeout",
+	_, err := r.session.Conn.Exec(ctx, fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = %d; ANALYZE "+server.Mark+" %s; RESET lock_timeout; RESET statement_timeout",
 		r.bounds.batch.Milliseconds(), defaultPatience.Milliseconds(), r.table.sql()), pgx.QueryExecModeSimpleProtocol)
 	if err != nil {
 		r.report.Note = fmt.Sprintf("the statistics of %s were not brought up to date (%v): ANALYZE it", r.table, reason(err))

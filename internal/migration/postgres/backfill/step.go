@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 )
 
 // stuckAfter is from when on is said whom it waits for.
@@ -89,14 +90,14 @@ func (r *run) bound(ctx context.Context, n int) (upTo []string, rows int64, err 
 	var a args
 	if len(r.words.key) > 0 {
 		statement := r.words.bound(&a, r.position.cursor, n)
-		err := r.session.Conn.QueryRow(ctx, statement, a...).Scan(&upTo)
+		err := r.session.Conn.QueryRow(ctx, server.Marked(server.Mark, statement), a...).Scan(&upTo)
 		if !errors.Is(err, pgx.ErrNoRows) {
 			return upTo, int64(n), err
 		}
 	}
 	a = nil
 	statement := r.words.count(&a, r.position.cursor)
-	return nil, rows, r.session.Conn.QueryRow(ctx, statement, a...).Scan(&rows)
+	return nil, rows, r.session.Conn.QueryRow(ctx, server.Marked(server.Mark, statement), a...).Scan(&rows)
 }
 
 // limit is what bounds a transaction on the server.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 )
 
 // Querier is a connection, a pool or a transaction.
@@ -86,7 +87,7 @@ func (t Table) estimate(ctx context.Context, q Querier) (rows int64, err error) 
 			Rows float64 `json:"Plan Rows"`
 		}
 	}
-	if err := q.QueryRow(ctx, "EXPLAIN (FORMAT JSON) SELECT FROM "+t.sql()).Scan(&plan); err != nil {
+	if err := q.QueryRow(ctx, server.Marked(server.Mark, "EXPLAIN (FORMAT JSON) SELECT FROM ")+t.sql()).Scan(&plan); err != nil {
 		return 0, fmt.Errorf("estimate rows of %s: %w", t, err)
 	}
 	if len(plan) == 0 {

@@ -8,10 +8,12 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
 	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/migration/postgres/cluster/clustertest"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 )
 
 // role makes a login of a release and runs statements as it, with an end.
@@ -299,4 +301,40 @@ func TestCountsHoldTheLastCall(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOwnStatementsAreNobodysNeed runs Segue with the role of the application: what it sends to the team's tables is not what a release needs, unless an
+// application sends the same.
+func TestOwnStatementsAreNobodysNeed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.counting()
+	w.exec("CREATE TABLE seeds (id int, name text)", "CREATE ROLE app LOGIN CREATEDB IN ROLE pg_read_all_stats", "GRANT ALL ON seeds TO app", "ALTER TABLE seeds OWNER TO app")
+	role := w.connect(strings.Replace(w.url, "postgres@", "app@", 1))
+	send := func(statement string, times int) {
+		t.Helper()
+		for range times {
+			if _, err := role.Exec(t.Context(), statement, pgx.QueryExecModeSimpleProtocol); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	send(server.Marked(server.Mark, "SELECT ARRAY[id::text] FROM ONLY seeds"), 20)
+	send(server.Marked(server.MarkTeam, "\n insert INTO seeds (id, name) VALUES (1, 'a')"), 2)
+	send(`SELECT dealloc FROM "public"."pg_stat_statements_info"`, 1)
+	send(server.Marked(server.MarkTeam, "SELECT count(*) FROM seeds WHERE name IS NULL"), 1)
+	send("SELECT count(*) FROM seeds WHERE name IS NULL", fewCalls)
+	statistics, err := ReadStatistics(t.Context(), role, Snapshot{}, nil, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, query := range statistics.Queries {
+		if query.Role == "app" {
+			texts = append(texts, query.SQL)
+		}
+	}
+	if diff := cmp.Diff([]string{"SELECT /* segue migration */ count(*) FROM seeds WHERE name IS NULL"}, texts); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
 }

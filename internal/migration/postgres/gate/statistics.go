@@ -14,8 +14,9 @@ import (
 	"github.com/segue-deploy/segue/internal/sqltext"
 )
 
-// Mark begins every statement of Segue's own that works on the team's tables, so that the statistics are not taken for an application's.
-const Mark = "/* segue */"
+// fewCalls is how often Segue sends one statement of a migration, retries included: an application that sends the same under the same role shares its line
+// in the statistics, and is known by a higher count.
+const fewCalls = 8
 
 // Snapshot is what the server's statistics of statements were at one time. The server counts calls and does not say when they were: two snapshots do. The
 // caller keeps the latest; the zero value is of a caller who has none.
@@ -92,10 +93,7 @@ func ReadStatistics(ctx context.Context, conn querier, past Snapshot, releases [
 			continue
 		}
 		s.Snapshot.Counts[row.Key] = row.count(past, s.Snapshot.gapless(past), now)
-		switch {
-		case row.Role == nil:
-		case own(*row.SQL), *row.Role == self && looksUp(*row.SQL, tables):
-		default:
+		if !row.own(self, tables) {
 			query := migration.Query{SQL: *row.SQL, Calls: row.Calls, Seen: s.Snapshot.Counts[row.Key].Seen, Source: "statistics", Role: *row.Role}
 			for _, p := range releases {
 				if p.Role != "" && p.Role == *row.Role {
@@ -141,7 +139,7 @@ func (s *Statistics) place(ctx context.Context, conn querier) (place string, err
 // times reads since when the server counts. Before version 14 it does not say: then it is since its start, which is the least that it can be.
 func (s *Statistics) times(ctx context.Context, conn querier, place string) error {
 	var info bool
-	const query = "SELECT pg_postmaster_start_time(), to_regclass($1) IS NOT NULL"
+	const query = "SELECT " + server.Mark + " pg_postmaster_start_time(), to_regclass($1) IS NOT NULL"
 	view := server.Identifier(place, "pg_stat_statements_info")
 	if err := conn.QueryRow(ctx, query, view).Scan(&s.Snapshot.Started, &info); err != nil {
 		return err
@@ -195,6 +193,16 @@ func (r row) hidden() bool {
 	return r.Role != nil && (r.SQL == nil || *r.SQL == "<insufficient privilege>")
 }
 
+// marked says whether it is one of those that Segue marks.
+func (r row) marked() bool {
+	return strings.Contains(*r.SQL, server.Mark) || strings.Contains(*r.SQL, server.MarkTeam) && r.Calls <= fewCalls
+}
+
+// own says whether nobody's need speaks from it: it is Segue's, or of a role that is gone.
+func (r row) own(self string, tables map[string]bool) bool {
+	return r.Role == nil || own(*r.SQL) || *r.Role == self && (r.marked() || looksUp(*r.SQL, tables))
+}
+
 // count says when the last call can have been. gapless says that no entry can have been lost and begun anew since the past: only then do as many calls
 // as before mean that there was none.
 func (r row) count(past Snapshot, gapless bool, now time.Time) Count {
@@ -241,11 +249,8 @@ func (s *Snapshot) follow(past Snapshot) {
 	}
 }
 
-// own says whether a statement is Segue's: marked, or about its schema.
+// own says whether a statement is about Segue's schema.
 func own(sql string) bool {
-	if strings.HasPrefix(strings.TrimSpace(sql), Mark) {
-		return true
-	}
 	tokens := read(sql).tokens
 	for i, token := range tokens {
 		if (token.Kind == sqltext.TokenWord || token.Kind == sqltext.TokenName) && token.Value() == "segue" && i+1 < len(tokens) && tokens[i+1].Text == "." {
@@ -290,7 +295,11 @@ func looksUp(sql string, tables map[string]bool) bool {
 		if tables[t.at(i).Value()] {
 			return false
 		}
-		found = found || t.is(i-1, "from", "join") && strings.HasPrefix(t.at(i).Value(), "pg_")
+		first := i
+		if t.is(i-1, ".") {
+			first = i - 2 // of "public"."pg_stat_statements"
+		}
+		found = found || t.is(first-1, "from", "join") && strings.HasPrefix(t.at(i).Value(), "pg_")
 	}
 	return found && t.is(0, "select", "with")
 }

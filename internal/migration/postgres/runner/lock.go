@@ -13,6 +13,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 )
 
 const (
@@ -341,7 +342,7 @@ func evict(ctx context.Context, tx pgx.Tx, locks []tableLock) error {
 		if lock.mode.Blocks() == "" {
 			continue
 		}
-		if _, err := tx.Exec(ctx, "LOCK TABLE ONLY "+lock.name+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
+		if _, err := tx.Exec(ctx, server.Marked(server.Mark, "LOCK TABLE ONLY ")+lock.name+" IN SHARE UPDATE EXCLUSIVE MODE"); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/postgres/server"
 )
 
 // Run implements migration.Lease.
@@ -233,7 +234,7 @@ func expect(ctx context.Context, tx pgx.Tx, action migration.Action, counted boo
 		return nil
 	}
 	var violators int64
-	if err := tx.QueryRow(ctx, action.Expect).Scan(&violators); err != nil || violators > 0 {
+	if err := tx.QueryRow(ctx, server.Marked(server.MarkTeam, action.Expect)).Scan(&violators); err != nil || violators > 0 {
 		return refusal(action, violators, err)
 	}
 	return nil
@@ -249,7 +250,7 @@ func (r *run) take(ctx context.Context, tx pgx.Tx, locks []tableLock, w *wait) e
 		if lock.mode < migration.LockShareUpdateExclusive {
 			continue
 		}
-		_, err := tx.Exec(ctx, "LOCK TABLE ONLY "+lock.name+" IN "+strings.ToUpper(lock.mode.String())+" MODE")
+		_, err := tx.Exec(ctx, server.Marked(server.Mark, "LOCK TABLE ONLY ")+lock.name+" IN "+strings.ToUpper(lock.mode.String())+" MODE")
 		if err != nil {
 			r.cost.LockWait += time.Since(start)
 			w.granted = time.Time{}
@@ -281,7 +282,7 @@ func (r *run) exec(ctx context.Context, conn *pgx.Conn, statement string) error 
 		give()
 	})
 	defer stop()
-	err := conn.PgConn().Exec(patient, statement).Close()
+	err := conn.PgConn().Exec(patient, server.Marked(server.MarkTeam, statement)).Close()
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
@@ -298,7 +299,7 @@ func (r *run) count(ctx context.Context, action migration.Action) (counted bool,
 		return false, nil
 	}
 	var violators int64
-	err = r.session.Conn.QueryRow(ctx, action.Expect).Scan(&violators)
+	err = r.session.Conn.QueryRow(ctx, server.Marked(server.MarkTeam, action.Expect)).Scan(&violators)
 	if code := codeOf(err); code == "42P01" || code == "42703" {
 		return false, nil // it asks for what the action makes
 	}
@@ -314,7 +315,7 @@ func (r *run) inTheWay(ctx context.Context, action migration.Action, cause error
 		return cause
 	}
 	var violators int64
-	if err := r.eye.conn.QueryRow(ctx, action.Expect).Scan(&violators); err != nil || violators == 0 {
+	if err := r.eye.conn.QueryRow(ctx, server.Marked(server.MarkTeam, action.Expect)).Scan(&violators); err != nil || violators == 0 {
 		return cause
 	}
 	return refusal(action, violators, nil)

@@ -145,6 +145,28 @@ func (s *Server) quieten(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
+// Marks stand in statements of Segue's own that work on the team's tables, so that the statistics do not take them for an application's, which may log in
+// with the same role.
+const (
+	// Mark is for statements in a form that nobody else sends.
+	Mark = "/* segue */"
+	// MarkTeam is for what may be an application's word for word (the team's migrations, counts of rows), and then has one line in the statistics with it.
+	MarkTeam = "/* segue migration */"
+)
+
+// Marked puts a mark behind the first word: what stands before a statement is not kept by the statistics of PostgreSQL 18.
+func Marked(mark, sql string) string {
+	begin := len(sql) - len(strings.TrimLeft(sql, " \t\r\n"))
+	end := begin
+	for end < len(sql) && (sql[end] >= 'a' && sql[end] <= 'z' || sql[end] >= 'A' && sql[end] <= 'Z') {
+		end++
+	}
+	if end == begin { // a comment or a bracket
+		return sql
+	}
+	return sql[:end] + " " + mark + sql[end:]
+}
+
 // Close ends the connections of the pool.
 func (s *Server) Close() { s.pool.Close() }
 
