@@ -258,7 +258,7 @@ func stands(history migration.History, row Row, version string, f migration.File
 // flywaySum is Flyway's checksum: CRC-32 over the lines without their ends, as a signed number.
 func flywaySum(text []byte) string {
 	sum := crc32.NewIEEE()
-	for line := range strings.Lines(strings.TrimPrefix(string(text), "\ufeff")) {
+	for line := range strings.Lines(withoutMark(text)) {
 		_, _ = sum.Write([]byte(strings.TrimRight(line, "\r\n")))
 	}
 	return strconv.Itoa(int(int32(sum.Sum32()))) //nolint:gosec // the sign is Java's

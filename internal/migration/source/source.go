@@ -178,13 +178,16 @@ func (r *reader) file(e entry) {
 	if r.set.Format == Flyway {
 		f.HistorySum = flywaySum(e.text)
 	}
-	up := r.up(&f, string(e.text))
+	up := r.up(&f, withoutMark(e.text))
 	r.statements(&f, up)
 	if len(f.Statements) == 0 {
 		r.set.Notes = append(r.set.Notes, f.Path+" has no statements")
 	}
 	r.set.Files = append(r.set.Files, f)
 }
+
+// withoutMark is a text without the byte order mark that editors on Windows begin a file with: the server takes it for a part of the first word.
+func withoutMark(text []byte) string { return strings.TrimPrefix(string(text), "\ufeff") }
 
 // statements cuts the way up into statements.
 func (r *reader) statements(f *migration.File, up string) {
@@ -240,7 +243,7 @@ func Statements(text []byte, dialect string) ([]migration.Query, error) {
 	if !utf8.Valid(text) {
 		return nil, segue.Errorf(segue.KindInvalid, "read statements: it is no UTF-8")
 	}
-	pieces, faults := sqltext.Split(dialectOf(dialect), string(text))
+	pieces, faults := sqltext.Split(dialectOf(dialect), withoutMark(text))
 	if len(faults) > 0 {
 		return nil, segue.Errorf(segue.KindInvalid, "read statements: %w", errors.New(faults[0].String()))
 	}

@@ -76,6 +76,12 @@ R__views "views"
   R__views#1 1:1 SELECT 3
 fault V2__p.sql:1: a placeholder of Flyway (${...}) stands here; write the value, or let Flyway itself run: databases.NAME.command
 `},
+		"a byte order mark": {map[string]string{"1_a.sql": "\ufeff-- +goose Up\r\nSELECT 1;\r\n", "2_b.sql": "\ufeff-- +goose Up\nSELECT 2;"}, `goose in "goose_db_version"
+1 "a"
+  1#1 2:1 SELECT 1
+2 "b"
+  2#1 2:1 SELECT 2
+`},
 		"tern": {map[string]string{"001_a.sql": "---- tern: disable-tx ----\nSELECT 1;\n---- create above / drop below ----\nSELECT 0;\n"}, `tern in "schema_version"
 001 "a" outside of a transaction
   001#1 2:1 SELECT 1
