@@ -13,6 +13,7 @@ import (
 	"github.com/segue-deploy/segue/internal/migration/postgres/recipe"
 	"github.com/segue-deploy/segue/internal/migration/postgres/runner"
 	"github.com/segue-deploy/segue/internal/migration/postgres/server"
+	"github.com/segue-deploy/segue/internal/migration/source"
 	"github.com/segue-deploy/segue/internal/sqltext"
 )
 
@@ -26,7 +27,11 @@ func (d *Driver) Plan(ctx context.Context, request migration.PlanRequest) (plan 
 	if err := p.read(ctx); err != nil {
 		return plan, err
 	}
-	for _, file := range request.Files {
+	p.request.Files = source.Editions(request.Files, func(version string) (migration.File, bool) {
+		before, known := p.journal.Files[version]
+		return before, known
+	})
+	for _, file := range p.request.Files {
 		plan.Files = append(plan.Files, p.file(file))
 	}
 	plan.Files = append(plan.Files, p.past.unknownFiles(request.History.Format)...)
@@ -35,7 +40,7 @@ func (d *Driver) Plan(ctx context.Context, request migration.PlanRequest) (plan 
 	}
 	plan.Changes, plan.Faults, plan.Notes, plan.Classified = p.changes, p.faults, p.notes, p.classified
 	plan.Took = time.Since(start)
-	d.runner.Remember(request.Files, request.History)
+	d.runner.Remember(p.request.Files, request.History)
 	return plan, nil
 }
 
@@ -71,6 +76,9 @@ func (p *planner) read(ctx context.Context) (err error) {
 func (p *planner) file(file migration.File) migration.FileState {
 	state := migration.FileState{Version: file.Version, Path: file.Path, Status: migration.FilePending}
 	recorded := p.recorded(file.Version)
+	if file.Repeatable && p.past.applied[file.Version] && p.journal.Files[file.Version].Sum != file.Sum {
+		recorded = nil // the team's runner has run this content since
+	}
 	if before, known := p.journal.Files[file.Version]; known {
 		if fault, edited := runner.Edited(before, file); edited {
 			if slices.ContainsFunc(recorded, begun) {

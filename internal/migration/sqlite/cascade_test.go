@@ -78,6 +78,26 @@ func TestRepeatableFileRunsAgain(t *testing.T) {
 		if plan := w.plan(f); len(plan.Changes) > 0 {
 			t.Errorf("%s: planned again: %s", columns, listing(plan))
 		}
+		if got := w.get("SELECT group_concat(name, ', ') FROM pragma_table_info('listed')"); got != columns {
+			t.Errorf("the view gives %s, want %s", got, columns)
+		}
+	}
+}
+
+// What a repeatable file owed is forgotten when its content is another one: it would be done to what that makes.
+func TestEditionForgetsWhatTheOneBeforeOwed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, shop...)
+	l := w.lease()
+	for _, statement := range []string{"DROP TABLE customers", "CREATE VIEW listed AS SELECT id FROM customers"} {
+		f := file("R__view", statement)
+		f.Repeatable, f.Sum = true, statement
+		if err := l.Record(t.Context(), "v2", w.plan(f)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := w.get("SELECT id FROM segue_change"); got != "R__view#1@2" {
+		t.Errorf("recorded: %s", got)
 	}
 }
 

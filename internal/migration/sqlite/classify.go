@@ -153,9 +153,6 @@ func (t *part) other() {
 // add takes a change into the part; suffix tells it from others of the same statement.
 func (t *part) add(suffix string, change migration.Change) *migration.Change {
 	change.ID = migration.ChangeID(t.statement.ID)
-	if t.file.Repeatable {
-		change.ID += edition(t.file)
-	}
 	if suffix != "" {
 		change.ID += migration.ChangeID("." + suffix)
 	}
@@ -237,16 +234,6 @@ func (p *planner) isFresh(table, column string) bool {
 }
 
 func lower(name string) string { return strings.ToLower(name) }
-
-// edition tells the contents of a repeatable file apart.
-func edition(file migration.File) migration.ChangeID {
-	return migration.ChangeID("@" + file.Sum[:min(8, len(file.Sum))])
-}
-
-// ofEdition says whether a change was made from a repeatable file as it is now.
-func ofEdition(id migration.ChangeID, file migration.File) bool {
-	return strings.Contains(string(id), string(edition(file)))
-}
 
 func wrongColumn(table, column string) error {
 	return segue.Errorf(segue.KindNotFound, "there is no column %s.%s", table, column)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/segue-deploy/segue"
 	"github.com/segue-deploy/segue/internal/migration"
+	"github.com/segue-deploy/segue/internal/migration/source"
 )
 
 // Plan implements migration.Driver.
@@ -26,7 +27,11 @@ func (d *Driver) Plan(ctx context.Context, request migration.PlanRequest) (plan 
 	}
 	defer func() { err = errors.Join(err, p.last.close()) }()
 	p.notes = append(p.notes, p.last.notes...)
-	for _, file := range request.Files {
+	p.request.Files = source.Editions(request.Files, func(version string) (migration.File, bool) {
+		before, known := p.recorded[version]
+		return before.File, known
+	})
+	for _, file := range p.request.Files {
 		state, err := p.file(ctx, file)
 		if err != nil {
 			return plan, d.explain("plan "+file.Path, err)
@@ -39,7 +44,7 @@ func (d *Driver) Plan(ctx context.Context, request migration.PlanRequest) (plan 
 	}
 	plan.Changes, plan.Faults, plan.Notes, plan.Classified = p.changes, p.faults, p.notes, p.classified
 	plan.Took = time.Since(start)
-	d.remember(request)
+	d.remember(p.request)
 	return plan, nil
 }
 
@@ -101,10 +106,14 @@ func (p *planner) read(ctx context.Context) (err error) {
 // file plans one file.
 func (p *planner) file(ctx context.Context, file migration.File) (migration.FileState, error) {
 	state := migration.FileState{Version: file.Version, Path: file.Path, Status: migration.FilePending}
+	old, known := p.recorded[file.Version]
 	own := slices.ContainsFunc(p.states, func(s migration.ChangeState) bool {
 		return ofVersion(s.Change, file.Version) && s.Status != migration.StatusCanceled
 	})
-	if old, known := p.recorded[file.Version]; known && own && !file.Repeatable && old.File.Sum != file.Sum {
+	if file.Repeatable && p.history.applied[file.Version] && old.File.Sum != file.Sum {
+		own = false // the team's runner has run this content since
+	}
+	if known && own && !file.Repeatable && old.File.Sum != file.Sum {
 		p.fault(migration.Position{Path: file.Path}, "put the file back as it was, and what is to be different into a new one",
 			"%s was edited after its changes had been recorded in the database", file.Path)
 		state.Status, state.By = migration.FilePartly, "segue"
@@ -135,7 +144,7 @@ func (p *planner) file(ctx context.Context, file migration.File) (migration.File
 // statements plans those of a file; it gives how many of them have nothing left to do.
 func (p *planner) statements(ctx context.Context, file migration.File) (done int, err error) {
 	for i := 0; i < len(file.Statements); {
-		known := ofStatement(p.states, file, file.Statements[i].ID)
+		known := ofStatement(p.states, file.Statements[i].ID)
 		if slices.ContainsFunc(known, func(s migration.ChangeState) bool { return s.Status != migration.StatusCanceled }) {
 			open, err := p.resume(ctx, known)
 			if err != nil {

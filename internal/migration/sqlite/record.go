@@ -57,7 +57,16 @@ func (l *lease) recordFiles(ctx context.Context, tx *sql.Conn, plan migration.Pl
 		// A repeatable file is a new one whenever its content is.
 		const insert = `INSERT INTO segue_file (version, body, history) VALUES (?1, ?2, ?3) ON CONFLICT (version) DO UPDATE SET body = ?2, history = ?3, complete = 0
 			WHERE ?4 AND body <> ?2 OR NOT EXISTS (SELECT 1 FROM segue_change WHERE substr(id, 1, length(?1) + 1) = ?1 || '#' AND status <> 'canceled')`
-		if _, err := tx.ExecContext(ctx, insert, version, string(file), string(history), row.File.Repeatable); err != nil {
+		written, err := tx.ExecContext(ctx, insert, version, string(file), string(history), row.File.Repeatable)
+		if err != nil {
+			return err
+		}
+		if n, err := written.RowsAffected(); err != nil || n == 0 || !row.File.Repeatable {
+			continue
+		}
+		// What is still owed of the edition before would be done to what this one makes.
+		const forget = `DELETE FROM segue_change WHERE status = 'owed' AND substr(id, 1, length(?1) + 1) = ?1 || '#'`
+		if _, err := tx.ExecContext(ctx, forget, version); err != nil {
 			return err
 		}
 	}
@@ -99,7 +108,7 @@ func settleFiles(ctx context.Context, tx *sql.Conn) error {
 // complete says whether every statement of a file is done, or not owed any more.
 func complete(file migration.File, states []migration.ChangeState) bool {
 	for _, statement := range file.Statements {
-		changes := ofStatement(states, file, statement.ID)
+		changes := ofStatement(states, statement.ID)
 		if len(changes) == 0 || slices.ContainsFunc(changes, func(s migration.ChangeState) bool { return !settled(s.Status) }) {
 			return false
 		}
@@ -113,10 +122,10 @@ func settled(status migration.Status) bool {
 }
 
 // ofStatement gives the recorded changes that stand for a statement.
-func ofStatement(states []migration.ChangeState, file migration.File, id migration.StatementID) []migration.ChangeState {
+func ofStatement(states []migration.ChangeState, id migration.StatementID) []migration.ChangeState {
 	var found []migration.ChangeState
 	for _, s := range states {
-		if slices.Contains(s.Change.Origin, id) && (!file.Repeatable || ofEdition(s.Change.ID, file)) {
+		if slices.Contains(s.Change.Origin, id) {
 			found = append(found, s)
 		}
 	}

@@ -73,26 +73,39 @@ func (l *Lease) recordFiles(ctx context.Context, tx pgx.Tx, changes []migration.
 	for _, version := range slices.Sorted(maps.Keys(files)) {
 		file := files[version]
 		before, there := known[version]
-		if there {
-			fault, edited := Edited(before.file, file)
-			switch {
-			case edited && begun(briefs, version):
-				return segue.Errorf(segue.KindConflict, "%s", fault).WithHint("%s", fault.Hint)
-			case edited:
-				if err := forget(ctx, tx, briefs, version); err != nil {
-					return err
-				}
-			case before.file.Sum == file.Sum || before.complete:
-				continue
-			}
-		} else if !slices.ContainsFunc(changes, func(c migration.Change) bool { return ofVersion(c.Origin, version) }) {
+		planned := slices.ContainsFunc(changes, func(c migration.Change) bool { return ofVersion(c.Origin, version) })
+		if !planned && (!there || file.Repeatable) {
 			continue
 		}
-		if err := writeFile(ctx, tx, file, history); err != nil {
+		stands := false
+		if there {
+			stands, err = renew(ctx, tx, before, file, briefs)
+		}
+		if err == nil && !stands {
+			err = writeFile(ctx, tx, file, history)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// renew makes room for a file that is other than it was; stands says that it stays as it is recorded.
+func renew(ctx context.Context, tx pgx.Tx, before fileRow, file migration.File, briefs []brief) (stands bool, err error) {
+	fault, edited := Edited(before.file, file)
+	switch {
+	case edited && begun(briefs, file.Version):
+		return false, segue.Errorf(segue.KindConflict, "%s", fault).WithHint("%s", fault.Hint)
+	case edited:
+		return false, forget(ctx, tx, briefs, file.Version)
+	case file.Repeatable && before.file.Sum != file.Sum:
+		// What is still owed of the edition before would be done to what this one makes.
+		owed := slices.DeleteFunc(slices.Clone(briefs), func(b brief) bool { return b.status != migration.StatusOwed })
+		return false, forget(ctx, tx, owed, file.Version)
+	default:
+		return before.file.Sum == file.Sum || before.complete, nil
+	}
 }
 
 func writeFile(ctx context.Context, tx pgx.Tx, file migration.File, history migration.History) error {
