@@ -134,9 +134,9 @@ func detect(entries []entry) string {
 			return Migrate
 		case flywayName.MatchString(e.name):
 			return Flyway
-		case bytes.Contains(e.text, []byte("-- +goose ")):
+		case gooseMark.MatchString(withoutMark(e.text)):
 			return Goose
-		case bytes.Contains(e.text, []byte("-- migrate:up")):
+		case dbmateMark.MatchString(withoutMark(e.text)):
 			return Dbmate
 		case bytes.Contains(e.text, []byte("---- create above / drop below ----")):
 			return Tern

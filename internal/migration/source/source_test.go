@@ -76,6 +76,20 @@ R__views "views"
   R__views#1 1:1 SELECT 3
 fault V2__p.sql:1: a placeholder of Flyway (${...}) stands here; write the value, or let Flyway itself run: databases.NAME.command
 `},
+		"marks without a space": {map[string]string{"1_a.sql": "--+goose Up\nSELECT 1;\n  --  +goose down\nDROP TABLE t;"}, `goose in "goose_db_version"
+1 "a"
+  1#1 2:1 SELECT 1
+`},
+		"dbmate's marks without a space": {map[string]string{"1_a.sql": "--migrate:up\nSELECT 1;\n--migrate:down\nDROP TABLE t;"}, `dbmate in "schema_migrations"
+1 "a"
+  1#1 2:1 SELECT 1
+`},
+		"marks of somebody else": {map[string]string{"1_a.sql": "-- +migrate Up\nSELECT 1;\n-- +migrate Down\nDROP TABLE t;"}, `plain in ""
+1 "a"
+  1#1 2:1 SELECT 1
+  1#2 4:1 DROP TABLE t
+fault 1_a.sql:1:1: "-- +migrate Up" looks like a mark of a migration runner; read as plain, what comes after it would be run, too; say whose folder it is (databases.NAME.format), move the way down into another file, or reword the comment
+`},
 		"a byte order mark": {map[string]string{"1_a.sql": "\ufeff-- +goose Up\r\nSELECT 1;\r\n", "2_b.sql": "\ufeff-- +goose Up\nSELECT 2;"}, `goose in "goose_db_version"
 1 "a"
   1#1 2:1 SELECT 1

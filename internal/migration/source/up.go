@@ -9,6 +9,13 @@ import (
 
 var environment = regexp.MustCompile(`\$\{[A-Za-z_]`)
 
+// Marks of runners, as those read them. What comes after a mark of a runner that is none of ours would be run as well: the way down behind the way up.
+var (
+	gooseMark   = regexp.MustCompile(`(?m)^[ \t]*--[ \t]*\+goose[ \t]+(.*)`)
+	dbmateMark  = regexp.MustCompile(`(?m)^[ \t]*--[ \t]*migrate:(.*)`)
+	foreignMark = regexp.MustCompile(`(?i)^\s*(--|#)[-\s/]*([+!@](\w+ )?(ups?|downs?|undo)|(rambler |migrate:)(up|down)|(up|down) migration|rollback|down|undo)\W*$`)
+)
+
 // up gives the part of a file that leads up, the rest blank, so that lines keep their numbers; and takes what the format says of the whole file.
 func (r *reader) up(f *migration.File, text string) string {
 	switch r.set.Format {
@@ -23,9 +30,22 @@ func (r *reader) up(f *migration.File, text string) string {
 			r.fault(migration.Position{Path: f.Path, Line: line}, "write the value, or let Flyway itself run: databases.NAME.command", "a placeholder of Flyway (${...}) stands here")
 		}
 		f.NoTransaction = strings.Contains(text, "executeInTransaction=false")
-	default:
+	case Plain, Migrate:
+		r.foreign(f, text)
 	}
 	return text
+}
+
+// foreign refuses marks of runners that are not read, or not in this folder.
+func (r *reader) foreign(f *migration.File, text string) {
+	number := 0
+	for line := range strings.Lines(text) {
+		if number++; foreignMark.MatchString(line) {
+			r.fault(migration.Position{Path: f.Path, Line: number, Column: 1}, "say whose folder it is (databases.NAME.format), move the way down into another file, or reword the comment",
+				"%q looks like a mark of a migration runner; read as %s, what comes after it would be run, too", strings.TrimSpace(line), r.set.Format)
+			return
+		}
+	}
 }
 
 // lineOf is the number of the first line that contains a text, 0 for none.
@@ -57,12 +77,12 @@ func sieve(text string, keep func(line string, number int) bool) string {
 func (r *reader) goose(f *migration.File, text string) string {
 	up, marked := false, false
 	out := sieve(text, func(line string, number int) bool {
-		mark, isMark := strings.CutPrefix(strings.TrimSpace(line), "-- +goose ")
-		if !isMark {
+		marks := gooseMark.FindStringSubmatch(line)
+		if marks == nil {
 			return up
 		}
 		at := migration.Position{Path: f.Path, Line: number, Column: 1}
-		switch mark = strings.ToLower(strings.TrimSpace(mark)); {
+		switch mark := strings.ToLower(strings.TrimSpace(marks[1])); {
 		case mark == "up":
 			up, marked = true, true
 		case mark == "down":
@@ -88,13 +108,13 @@ func (r *reader) goose(f *migration.File, text string) string {
 func (r *reader) dbmate(f *migration.File, text string) string {
 	up, marked := false, false
 	out := sieve(text, func(line string, _ int) bool {
-		mark, isMark := strings.CutPrefix(strings.TrimSpace(line), "-- migrate:")
-		if !isMark {
+		marks := dbmateMark.FindStringSubmatch(line)
+		if marks == nil {
 			return up
 		}
-		up = strings.HasPrefix(mark, "up")
+		up = strings.HasPrefix(marks[1], "up")
 		marked = marked || up
-		if up && strings.Contains(mark, "transaction:false") {
+		if up && strings.Contains(marks[1], "transaction:false") {
 			f.NoTransaction = true
 		}
 		return false
