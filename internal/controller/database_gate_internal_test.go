@@ -83,3 +83,13 @@ func TestClockSaysTheDayWhereItIsNotToday(t *testing.T) {
 		}
 	}
 }
+
+func TestFaultsOfFilesThatAreAppliedAreOver(t *testing.T) {
+	t.Parallel()
+	at := func(path string) migration.Fault { return migration.Fault{At: migration.Position{Path: path}} }
+	faults := []migration.Fault{at("1.sql"), at("2.go"), at("3.sql"), at("")}
+	files := []migration.FileState{{Path: "1.sql", Status: migration.FileApplied}, {Path: "2.go", Status: migration.FileApplied}, {Path: "3.sql", Status: migration.FilePartly}}
+	if diff := cmp.Diff([]migration.Fault{at("3.sql"), at("")}, faultsLeft(faults, files)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

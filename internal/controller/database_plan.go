@@ -54,25 +54,13 @@ func (c *Controller) outlook(ctx context.Context, config Database, q question) (
 		return o, segue.Errorf(segue.KindInvalid, "database %s: no folder of migrations %s for release %s", config.Name, config.Missing, q.candidate).
 			WithHint("put the release's migrations there, or correct databases.%s.migrations", config.Name)
 	}
-	if len(config.Faults) > 0 {
-		return o, faulty(config.Name, config.Faults)
-	}
-	var err error
-	if o.desk, err = c.desk(ctx, config); err != nil {
-		return o, err
-	}
 	fleet, err := c.presences(ctx, config.Name, q.service)
 	if err != nil {
 		return o, err
 	}
-	o.plan, err = o.desk.driver.Plan(ctx, migration.PlanRequest{
-		Files: config.Files, History: config.History, Release: q.candidate, Running: fleet.names(),
-	})
+	err = c.planFiles(ctx, &o, migration.PlanRequest{Files: config.Files, History: config.History, Release: q.candidate, Running: fleet.names()})
 	if err != nil {
-		return o, fmt.Errorf("plan database %s: %w", config.Name, err)
-	}
-	if len(o.plan.Faults) > 0 {
-		return o, faulty(config.Name, o.plan.Faults)
+		return o, err
 	}
 	if o.state, err = o.desk.driver.State(ctx); err != nil {
 		return o, fmt.Errorf("read state of database %s: %w", config.Name, err)
@@ -91,6 +79,34 @@ func (c *Controller) outlook(ctx context.Context, config Database, q question) (
 		return o, o.compareSchemas(ctx, stable, q)
 	}
 	return o, nil
+}
+
+// planFiles asks the database what is to be done for files. What is wrong with one that was applied before, by the team's own runner, is nobody's concern any
+// more: it will not be run, and may not be edited.
+func (c *Controller) planFiles(ctx context.Context, o *outlook, request migration.PlanRequest) (err error) {
+	faults := o.config.Faults
+	if o.desk, err = c.desk(ctx, o.config); err == nil {
+		o.plan, err = o.desk.driver.Plan(ctx, request)
+	}
+	if err == nil {
+		faults = faultsLeft(faults, o.plan.Files)
+	}
+	switch {
+	case len(faults) > 0:
+		return faulty(o.config.Name, faults)
+	case err != nil:
+		return fmt.Errorf("plan database %s: %w", o.config.Name, err)
+	case len(o.plan.Faults) > 0:
+		return faulty(o.config.Name, o.plan.Faults)
+	}
+	return nil
+}
+
+// faultsLeft gives the faults of files that are still to be run.
+func faultsLeft(faults []migration.Fault, files []migration.FileState) []migration.Fault {
+	return slices.DeleteFunc(slices.Clone(faults), func(fault migration.Fault) bool {
+		return slices.ContainsFunc(files, func(f migration.FileState) bool { return f.Path == fault.At.Path && f.Status == migration.FileApplied })
+	})
 }
 
 // faulty says everything that is wrong with a database's migrations at once.

@@ -2,6 +2,7 @@ package source
 
 import (
 	"cmp"
+	"path"
 	"regexp"
 	"strings"
 )
@@ -32,7 +33,7 @@ func nameOf(format, name string) (version, title string, kind nameKind) {
 		if strings.HasSuffix(name, "_test.go") || name == "__init__.py" || name[0] < '0' || name[0] > '9' && format != Flyway {
 			return "", "", nameIgnored
 		}
-		return "", "", nameCode
+		return codeNameOf(format, name)
 	case !strings.HasSuffix(name, ".sql"), strings.HasSuffix(name, ".down.sql"), strings.HasSuffix(name, "_down.sql"):
 		return "", "", nameIgnored
 	case format == Flyway:
@@ -48,6 +49,17 @@ func nameOf(format, name string) (version, title string, kind nameKind) {
 		return "", "", nameStrange
 	}
 	return match[1], strings.TrimSuffix(match[2], ".up"), nameNumbered
+}
+
+// codeNameOf takes the version of a migration that is written in a programming language.
+func codeNameOf(format, name string) (version, title string, kind nameKind) {
+	name = strings.TrimSuffix(name, path.Ext(name)) + ".sql"
+	if format == Flyway {
+		version, title, _ = flywayNameOf(name)
+	} else if match := numberedName.FindStringSubmatch(name); match != nil {
+		version, title = match[1], match[2]
+	}
+	return version, title, nameCode
 }
 
 func flywayNameOf(name string) (version, title string, kind nameKind) {

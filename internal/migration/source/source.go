@@ -163,6 +163,8 @@ func (r *reader) file(e entry) {
 		return
 	case nameCode:
 		r.fault(at, "let the team's own runner run this folder: databases.NAME.command", "a migration written in a programming language cannot be read as SQL")
+		// It counts for nothing where the team's runner has applied it already, and whether it has its number tells.
+		r.set.Files = append(r.set.Files, migration.File{Version: version, Title: title, Path: e.shown})
 		return
 	case nameStrange:
 		r.fault(at, "rename it, or move it out of the folder", "%q is no name of a %s migration", e.name, r.set.Format)

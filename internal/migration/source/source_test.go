@@ -111,6 +111,7 @@ fault 1_a.sql:1:1: "-- +migrate Up" looks like a mark of a migration runner; rea
   1#1 1:1 SELECT 'x
 2 "c"
   2#1 2:1 SELECT 1 {Phase: After:0s AssumeSafe:true Reason: Keep:[]}
+4 "e"
 5 "f"
 fault 01_b.sql:1:1: a migration may not begin or end transactions; remove it: every statement is run and recorded on its own
 fault 01_b.sql:3:1: a migration may not begin or end transactions; remove it: every statement is run and recorded on its own
