@@ -18,6 +18,7 @@ package oracle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -55,6 +56,17 @@ func (r refusal) words() string {
 		return r.Message
 	}
 	return r.Message + " (" + strings.ReplaceAll(r.Detail, "\n", "; ") + ")"
+}
+
+// line says in which line of a long statement the server found what it refuses.
+func (r refusal) line(sql string) string {
+	runes := []rune(sql) // the server counts characters, from 1
+	if at := int(r.Position) - 1; at > 0 && at <= len(runes) {
+		if breaks := strings.Count(string(runes[:at]), "\n"); breaks > 0 {
+			return fmt.Sprintf(", in line %d of it", breaks+1)
+		}
+	}
+	return ""
 }
 
 // Classify carries statements out on the copy, in order, and says what each did. Every statement sees what those before it left, and the copy is as all
@@ -110,7 +122,7 @@ func (s *session) classify(ctx context.Context, sql string) (migration.Facts, er
 	case refused && no.Code == codeEnds && text.begins("do", "call"):
 		return migration.Facts{Alone: true}, nil
 	case refused:
-		return migration.Facts{Error: no.words()}, nil
+		return migration.Facts{Error: no.words() + no.line(sql)}, nil
 	}
 	return facts, err
 }
