@@ -159,7 +159,11 @@ func (s *story) step(event segue.Event, at time.Time) []string {
 		return nil
 	}
 	if event.Kind == segue.EventStepFailed {
-		return []string{failedLine(step, event)}
+		lines := []string{failedLine(step, event)}
+		if event.Failure != nil && event.Failure.Hint != "" {
+			lines = append(lines, "  hint: "+event.Failure.Hint)
+		}
+		return lines
 	}
 	since := s.since(step)
 	s.done[step.ID] = at

@@ -85,7 +85,7 @@ func TestNarrator(t *testing.T) {
 		"failures, fresh plans and late words": {
 			[]segue.Event{
 				opened(),
-				{Kind: segue.EventStepFailed, PlanNumber: 1, Step: 1, Attempt: 2, Failure: &segue.Failure{Message: "balancer is away"}},
+				{Kind: segue.EventStepFailed, PlanNumber: 1, Step: 1, Attempt: 2, Failure: &segue.Failure{Message: "balancer is away", Hint: "start it"}},
 				{Kind: segue.EventPlanned, PlanNumber: 2, Failure: &segue.Failure{Message: "nothing left"}},
 				{Kind: segue.EventPlanned, PlanNumber: 2, Plan: &segue.Plan{Goal: segue.GoalBack, To: "v1", Steps: []segue.Step{{ID: 1, Kind: segue.StepFinalize}}}},
 				done(2, segue.Outcome{}), // of the plan before
@@ -93,7 +93,7 @@ func TestNarrator(t *testing.T) {
 				{Kind: segue.EventReceipt},
 			},
 			[]string{
-				"rollout opened: v1 to v2, rolling, 2 servers, by ana", "batch 1 of 2", "web-1 drain failed, attempt 2: balancer is away",
+				"rollout opened: v1 to v2, rolling, 2 servers, by ana", "batch 1 of 2", "web-1 drain failed, attempt 2: balancer is away", "  hint: start it",
 				"no plan could be made: nothing left", "fresh plan: back to v1, 1 step", "finalized: all is well", "receipt is ready",
 			},
 		},

@@ -46,8 +46,12 @@ func (c *Controller) databaseChecks(ctx context.Context, outlooks []outlook, q q
 	for _, o := range outlooks {
 		check := operator.DatabaseCheck{
 			Database: o.config.Name, Service: q.service, Release: q.candidate, Server: o.plan.Server.Product + " " + o.plan.Server.Version,
-			Changes: []operator.Change{}, Notes: o.notes, Took: o.plan.Took, Classified: o.plan.Classified,
+			Changes: []operator.Change{}, Took: o.plan.Took, Classified: o.plan.Classified,
 		}
+		for _, fault := range o.plan.Server.Faults {
+			check.Notes = append(check.Notes, withHint(fault))
+		}
+		check.Notes = append(check.Notes, o.notes...)
 		for _, change := range o.plan.Changes {
 			check.Changes = append(check.Changes, o.plannedChange(change))
 		}

@@ -113,13 +113,17 @@ func faultsLeft(faults []migration.Fault, files []migration.FileState) []migrati
 func faulty(name segue.DatabaseName, faults []migration.Fault) error {
 	lines := make([]string, 0, len(faults))
 	for _, fault := range faults {
-		line := fault.String()
-		if fault.Hint != "" {
-			line += "; " + fault.Hint
-		}
-		lines = append(lines, line)
+		lines = append(lines, withHint(fault))
 	}
 	return segue.Errorf(segue.KindInvalid, "migrations of database %s: %s", name, strings.Join(lines, "\n"))
+}
+
+// withHint says a fault, and what to do about it.
+func withHint(fault migration.Fault) string {
+	if fault.Hint == "" {
+		return fault.String()
+	}
+	return fault.String() + "; " + fault.Hint
 }
 
 // take decides what becomes of a change in a rollout.

@@ -52,7 +52,7 @@ func (c *Controller) databaseView(ctx context.Context, d usedDatabase) operator.
 	}
 	view.Server, view.Size, view.Holder = state.Server.Product+" "+state.Server.Version, state.Server.Size, state.Holder
 	for _, fault := range state.Server.Faults {
-		view.Faults = append(view.Faults, fault.String())
+		view.Faults = append(view.Faults, withHint(fault))
 	}
 	view.Changes = c.changeViews(ctx, d.Database, desk, state)
 	return view

@@ -206,6 +206,9 @@ func (t *text) trouble() {
 	for _, s := range t.r.Steps {
 		if s.Status == StepFailed {
 			rows = append(rows, t.prose(fmt.Sprintf("%s: %s", t.r.where(s.Plan, s.ID), s.Note))...)
+			if s.Hint != "" {
+				rows = append(rows, t.prose("hint: "+s.Hint)...)
+			}
 		}
 		if s.Cut > 0 {
 			text := fmt.Sprintf("%s: %s cut at the drain deadline", t.r.where(s.Plan, s.ID), plural(int64(s.Cut), "request"))

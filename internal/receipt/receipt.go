@@ -248,6 +248,8 @@ type Step struct {
 	Failures int64 `json:"failures"`
 	// Note is a clause for people: the outcome's note, or the failure.
 	Note string `json:"note,omitempty"`
+	// Hint says what to do about a failure.
+	Hint string `json:"hint,omitempty"`
 	// Database and Title say what a database step worked on, Work what it measured, Owed what it had to leave.
 	Database segue.DatabaseName `json:"database,omitempty"`
 	Title    string             `json:"title,omitempty"`

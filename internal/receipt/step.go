@@ -250,7 +250,7 @@ func (s *stepRecord) row(plan int) Step {
 	}
 	row.Overhead = row.Duration - row.Unavoidable
 	if s.failure != nil {
-		row.Note = s.failure.Message
+		row.Note, row.Hint = s.failure.Message, s.failure.Hint
 	}
 	return row
 }
