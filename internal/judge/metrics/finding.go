@@ -178,6 +178,9 @@ func (v view) failing(s *subject) (segue.Finding, bool) {
 	if logE < math.Log(holdAt) {
 		f.Text += fmt.Sprintf(" to fail it, %s of %d to hold it", thousands(exponent(s.errorSuspicion())), holdAt)
 	}
+	if n, route := s.errorStrata.alone(); n > 0 {
+		f.Text += fmt.Sprintf("; %.0f on routes that the others were not asked for, %s above all", n, route)
+	}
 	v.rule(&f, logE, s.stranger)
 	if f.Ruling == segue.RulingHold {
 		f.Left = v.errorsLeft(s, rate)
@@ -209,7 +212,7 @@ func (v view) rule(f *segue.Finding, logE float64, stranger bool) {
 		f.Text += "; no server is left to compare with"
 	case stranger:
 		f.Text += "; but servers have too little of a history to tell whether it was always so"
-	case logE >= -math.Log(rate) && v.mixDiffers():
+	case v.mixDiffers():
 		f.Text += "; but it gets other routes than the others"
 	case logE >= -math.Log(rate):
 		f.Ruling, f.ErrorRate = segue.RulingFail, rate

@@ -57,6 +57,7 @@ type Judge struct {
 	config   Config
 	begun    bool
 	history  history
+	levelled history
 	subjects []*subject
 	fine     fine
 	mix      mix
@@ -98,6 +99,7 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 	if !j.begun {
 		j.begun, j.since = true, window.Since
 		j.history = newHistory(window.Before)
+		j.levelled = j.history.levelled(window.Before)
 		j.gauges = newGauges(window.Before, window.Since)
 		j.routes = newRoutes(window.Before, j.history)
 		j.mix = newMix(window.Before)
@@ -212,23 +214,24 @@ func (j *Judge) close(window judge.Evidence) {
 		return
 	}
 	j.routes.admit(b.servers, j.subjects)
-	exposure := 0.0
+	exposure, asked := 0.0, map[string]float64(nil)
 	for i, row := range b.servers {
 		if row.Release != window.Candidate || row.Requests <= 0 {
 			continue
 		}
 		var mine side
 		mine.add(row)
+		asked = counted(asked, row.Routes)
 		s := j.subject(row.Server)
-		s.weighDrastic(j.history, mine, others)
+		s.weighDrastic(j.levelled, mine, others)
 		if b.phases[i] == phaseCold {
 			continue
 		}
-		s.weighSevere(j.history, mine, others)
+		s.weighSevere(j.levelled, mine, others)
 		if b.phases[i] != phaseWarm {
 			continue
 		}
-		s.weigh(j.history, mine, others, b.length)
+		s.weigh(j.history, j.levelled, mine, others, b.length)
 		s.weighRoutes(&j.routes, j.history, mine, others)
 		exposure += j.history.exposures(mine, others).habit
 		all.add(row)
@@ -236,6 +239,7 @@ func (j *Judge) close(window judge.Evidence) {
 	if all.requests > 0 {
 		j.compared += b.length
 		j.fine.add(all, others, exposure, j.history.errorPhi)
-		j.mix.add(all.routes, others.routes, b.servers, window.Candidate)
 	}
+	// What a server is asked for does not depend on its age.
+	j.mix.add(asked, others.routes, b.servers, window.Candidate)
 }

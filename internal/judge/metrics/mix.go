@@ -72,7 +72,8 @@ func (m *mix) differs() bool {
 	return m.test.LogE() >= math.Log(mixAt) && m.test.Distance() >= m.limit()
 }
 
-// widest is the greatest distance of any server's routes from those of the rest (total variation, 0 to 1); 0 with fewer than two servers.
+// widest is the greatest distance of any server's routes from those of the rest (total variation, 0 to 1), beyond what chance alone makes of so
+// few requests: its mean and two deviations. 0 with fewer than two servers.
 func widest(servers map[segue.ServerName]map[string]float64) float64 {
 	all, sum, sums := map[string]float64{}, 0.0, map[segue.ServerName]float64{}
 	for _, name := range slices.Sorted(maps.Keys(servers)) {
@@ -89,11 +90,14 @@ func widest(servers map[segue.ServerName]map[string]float64) float64 {
 		if own < enoughOfMix || rest < enoughOfMix {
 			continue
 		}
-		distance := 0.0
+		distance, mean, variance := 0.0, 0.0, 0.0
 		for _, route := range slices.Sorted(maps.Keys(all)) {
 			distance += math.Abs(routes[route]/own - (all[route]-routes[route])/rest)
+			off := all[route] / sum * (1 - all[route]/sum) * (1/own + 1/rest) // squared; its sign does not count
+			mean += math.Sqrt(2 / math.Pi * off)
+			variance += (1 - 2/math.Pi) * off
 		}
-		most = max(most, distance/2)
+		most = max(most, (distance-mean-2*math.Sqrt(variance))/2)
 	}
 	return most
 }

@@ -37,6 +37,8 @@ type subject struct {
 	// errors decides and suspect holds; severe decides early; ratio gives the interval.
 	errors, suspect *evidence.Process
 	severe, ratio   *evidence.Process
+	// errors and severe go by what can be compared route by route, suspect and ratio by all.
+	errorStrata, severeStrata strata
 	// drastic is severe from the first request on, while more than mostExcused of all answers fail.
 	drastic   drastic
 	latency   chain
@@ -67,18 +69,22 @@ func newSubject(name segue.ServerName, order int, since time.Time) *subject {
 }
 
 // weighSevere takes a bin in the severe lane.
-func (s *subject) weighSevere(h history, mine, others side) {
-	s.severe.Add(splitOf(mine, others, h.exposures(mine, others).severe, h.errorPhi))
+func (s *subject) weighSevere(levelled history, mine, others side) {
+	for _, on := range s.severeStrata.add(mine, others) {
+		s.severe.Add(splitOf(on.mine, on.others, levelled.exposures(on.mine, on.others).severe, levelled.errorPhi))
+	}
 }
 
 // weighDrastic takes a bin of a server of any age.
-func (s *subject) weighDrastic(h history, mine, others side) {
-	s.drastic.than.Add(splitOf(mine, others, h.exposures(mine, others).severe, h.errorPhi))
+func (s *subject) weighDrastic(levelled history, mine, others side) {
+	for _, on := range s.drastic.strata.add(mine, others) {
+		s.drastic.than.Add(splitOf(on.mine, on.others, levelled.exposures(on.mine, on.others).severe, levelled.errorPhi))
+	}
 	s.drastic.mine.add(mine)
 	s.drastic.theirs.add(others)
 	for i, share := range drasticShares() {
 		ok, failed := math.Log((1-share)/(1-mostExcused)), math.Log(share/mostExcused)
-		s.drastic.shares[i] += (mine.errors*failed + (mine.requests-mine.errors)*ok) / h.errorPhi
+		s.drastic.shares[i] += (mine.errors*failed + (mine.requests-mine.errors)*ok) / levelled.errorPhi
 	}
 }
 
@@ -89,6 +95,7 @@ func (s *subject) severeLogE() float64 { return evidence.LogMean(s.severe.LogE()
 // of its answers: the lesser counts.
 type drastic struct {
 	than         *evidence.Process
+	strata       strata
 	shares       [3]float64
 	mine, theirs tally
 }
@@ -102,13 +109,15 @@ func drasticShares() [3]float64 { return [3]float64{0.2, 0.5, 0.95} }
 func (d *drastic) logE() float64 { return min(d.than.LogE(), evidence.LogMean(d.shares[:]...)) }
 
 // weigh takes a bin in the fast lane.
-func (s *subject) weigh(h history, mine, others side, length time.Duration) {
+func (s *subject) weigh(h, levelled history, mine, others side, length time.Duration) {
 	s.weighed += length
 	s.mine.add(mine)
 	s.theirs.add(others)
 	s.stranger = s.stranger || !h.knows(mine, others)
+	for _, on := range s.errorStrata.add(mine, others) {
+		s.errors.Add(splitOf(on.mine, on.others, levelled.exposures(on.mine, on.others).more, h.errorPhi))
+	}
 	x := h.exposures(mine, others)
-	s.errors.Add(splitOf(mine, others, x.more, h.errorPhi))
 	s.suspect.Add(splitOf(mine, others, x.some, h.errorPhi))
 	s.ratio.Add(splitOf(mine, others, x.habit, h.errorPhi))
 	s.latency.add(h, mine, others, length)
@@ -245,7 +254,9 @@ func (f *fine) add(mine, others side, habit, phi float64) {
 	f.tally.add(mine)
 	f.ratio.Add(splitOf(mine, others, habit, phi))
 	f.times.Add(splitOf(mine, others, habit, phi))
-	f.low, f.high = f.times.Interval(1.0 / passAt)
+	if mine.errors+others.errors > 0 { // or it is what it was
+		f.low, f.high = f.times.Interval(1.0 / passAt)
+	}
 	for i, part := range fewer() {
 		// The likelihood ratio of one share against the other, over all requests of the bin.
 		f.few[i] += (mine.errors*math.Log(part) + (mine.requests-mine.errors)*math.Log((1-part*tolerated)/(1-tolerated))) / phi
