@@ -24,6 +24,7 @@ func timedFaults() []delays {
 		{"trace", rehearsal.Change{Kind: rehearsal.StackTrace, Size: 1}, [3]string{}},
 		{"heartbeat", rehearsal.Change{Kind: rehearsal.NoHeartbeat, Size: 1}, [3]string{}},
 		{"errors", rehearsal.Change{Kind: rehearsal.MoreErrors, Size: 3}, [3]string{"6 / 10", "4 / 7", "3 / 6"}},
+		{"route", rehearsal.Change{Kind: rehearsal.RouteErrors, Size: 0.5, Severity: "rare"}, [3]string{}},
 		{"latency", rehearsal.Change{Kind: rehearsal.Slow, Size: 2}, [3]string{"", "1 / –", ""}},
 		{"latency30", rehearsal.Change{Kind: rehearsal.Slow, Size: 1.3}, [3]string{}},
 	}
@@ -60,7 +61,7 @@ func (d delays) tell(t *Table, fleet, servers int, results []sentence, equal ala
 	switch d.change.Kind {
 	case rehearsal.NewLine, rehearsal.StackTrace:
 		delay(t, label+"naive", results, fmt.Sprintf("fails %d of %d equal ones", equal.naive, equal.rollouts), func(r sentence) time.Duration { return r.naive })
-	case rehearsal.MoreErrors, rehearsal.Slow:
+	case rehearsal.MoreErrors, rehearsal.RouteErrors, rehearsal.Slow:
 		delay(t, label+"kayenta", results, fmt.Sprintf("fails %d of %d equal ones", equal.kayenta, equal.rollouts), func(r sentence) time.Duration { return r.kayenta })
 	default:
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/rehearsal"
 	"github.com/segue-deploy/segue/internal/spec"
+	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
 // mostTries bounds the rollouts of one command.
@@ -119,7 +120,7 @@ func blind(e *judge.Evidence, service spec.Service) {
 			one.Gauges = nil
 		}
 		if !service.Balanced {
-			one.Requests, one.Errors, one.Routes, one.Latency.Count, one.Latency.SumMicros, one.Latency.MaxMicros, one.Latency.Buckets = 0, 0, nil, 0, 0, 0, nil
+			one.Requests, one.Errors, one.Routes, one.RouteErrors, one.Latency = 0, 0, nil, nil, telemetry.Distribution{}
 		}
 	}
 }

@@ -66,6 +66,7 @@ func Suite() []Scenario {
 	s.trafficFaults()
 	s.answerFaults()
 	s.decoys()
+	s.routes()
 	return s.scenarios
 }
 
@@ -140,4 +141,25 @@ func (s *suite) decoys() {
 	s.add(segue.RulingPass, "little traffic", none.With(func(w *rehearsal.World) { w.Requests = 6 }))
 	s.add(segue.RulingPass, "servers start all the time", none.With(func(w *rehearsal.World) { w.Restarts = 24 }))
 	s.add(segue.RulingPass, "morning rise", none.With(func(w *rehearsal.World) { w.Start, w.Day = time.Date(2026, 3, 3, 7, 0, 0, 0, time.UTC), 0.9 }))
+}
+
+// routes are of single routes: what fails on one that is rare, so that all errors hardly move, and what fails wherever it is asked for.
+func (s *suite) routes() {
+	const rare = "rare"
+	s.fleets(segue.RulingFail, "", severe(rehearsal.RouteErrors, 0.5, rare))
+	s.fleets(segue.RulingFail, "", severe(rehearsal.RouteErrors, 1, rare))
+	s.add(segue.RulingFail, "after 20 minutes", severe(rehearsal.RouteErrors, 1, rare).With(func(w *rehearsal.World) { w.Changes[0].After = 20 * time.Minute }))
+	broken := rehearsal.Change{Kind: rehearsal.BrokenRoute, Size: 0.01}
+	also := func(w *rehearsal.World) { w.Changes = append(w.Changes, broken) }
+	s.fleets(segue.RulingFail, "", severe(rehearsal.RouteErrors, 1, rare).With(also))
+	s.fleets(segue.RulingFail, "", one(rehearsal.MoreErrors, 5).With(also))
+
+	s.fleets(segue.RulingPass, "", one(rehearsal.OtherMix, 0.3))
+	s.fleets(segue.RulingPass, "", one(rehearsal.OtherMix, 0.1))
+	s.fleets(segue.RulingPass, "", one(rehearsal.BrokenRoute, 0.01))
+	s.add(segue.RulingPass, "", one(rehearsal.BrokenRoute, 0.1))
+	late := func(w *rehearsal.World) { w.Changes[0].After = 20 * time.Minute }
+	s.fleets(segue.RulingPass, "at once", one(rehearsal.StrayClient, 60))
+	s.fleets(segue.RulingPass, "after 20 minutes", one(rehearsal.StrayClient, 60).With(late))
+	s.fleets(segue.RulingPass, "after 20 minutes", one(rehearsal.StrayClient, 60).With(late).With(also))
 }

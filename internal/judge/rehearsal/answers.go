@@ -14,7 +14,7 @@ type answers struct {
 }
 
 func newAnswers(w World) *answers {
-	return &answers{World: w, lots: lots{w.random("answers", 0)}, routes: routes()}
+	return &answers{World: w, lots: lots{w.random("answers", 0)}, routes: w.routes()}
 }
 
 // difference is a path that differs: on the candidate alone, or on another stable server alone, in a share of the answers.
@@ -25,7 +25,7 @@ type difference struct {
 }
 
 // differences are those of a route at a time.
-func (a *answers) differences(i int, at time.Time) []difference {
+func (a *answers) differences(r route, at time.Time) []difference {
 	all := []difference{
 		{"body.request_id", "value", 0, 0, true},
 		{"body.items[].price", "value", 0.005, 0.005, false},
@@ -37,7 +37,7 @@ func (a *answers) differences(i int, at time.Time) []difference {
 			continue
 		}
 		switch {
-		case c.Kind == WrongField && i == changedRoute:
+		case c.Kind == WrongField && r.name == busyRoute:
 			kind := "missing"
 			if c.Severity != "" {
 				kind = c.Severity
@@ -47,7 +47,7 @@ func (a *answers) differences(i int, at time.Time) []difference {
 				path = "status"
 			}
 			all = append(all, difference{path, kind, c.Size, 0, false})
-		case c.Kind == RouteErrors && i == changedRoute:
+		case c.Kind == RouteErrors && r.is(c):
 			all = append(all, difference{"answer", "mirror:5xx", c.Size, 0, false})
 		case c.Kind == ExtraField:
 			all = append(all, difference{"body.links", "extra", 1, 0, false})
@@ -62,13 +62,13 @@ func (a *answers) window(e judge.Evidence) []judge.AnswerCount {
 		return nil
 	}
 	var rows []judge.AnswerCount
-	for i, r := range a.routes {
+	for _, r := range a.routes {
 		n := a.poisson(a.Requests * float64(a.Servers) * a.load(e.Since) * a.Mirror * r.share * e.Length().Minutes())
 		if n == 0 {
 			continue
 		}
 		rows = append(rows, judge.AnswerCount{Route: r.name, Kind: "compared", Compared: int64(n), Secondaries: 1})
-		for _, d := range a.differences(i, e.Since) {
+		for _, d := range a.differences(r, e.Since) {
 			row := judge.AnswerCount{Route: r.name, Path: d.path, Kind: d.kind, Compared: int64(n), Secondaries: 1, Noisy: d.noisy, Sample: "1 | 2"}
 			row.Candidate, row.Stable = a.among(n, d.candidate), a.among(n, d.stable)
 			if row.Candidate+row.Stable > 0 || d.noisy {

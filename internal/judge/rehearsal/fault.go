@@ -38,7 +38,7 @@ func Faults() []Fault {
 		{Kind: Slow, Text: "takes SIZE times as long", Size: 2, Needs: requests},
 		{Kind: SlowRoute, Text: "takes SIZE times as long on one route", Size: 4, Needs: requests},
 		{Kind: MoreErrors, Text: "answers SIZE times as many requests with 5xx", Size: 3, Needs: requests},
-		{Kind: RouteErrors, Text: "answers a share SIZE of one route's requests with 5xx", Size: 0.3, Most: 1, Needs: requests},
+		{Kind: RouteErrors, Text: "answers a share SIZE of one route's requests with 5xx", Size: 0.3, Most: 1, Severities: []string{busy, rare}, Needs: requests},
 		{Kind: WrongField, Text: "gives another answer to a share SIZE of one route's requests", Size: 0.3, Most: 1, Severities: []string{"missing", "type", "status", "value"}, Needs: mirror},
 		{Kind: Leak, Text: "grows its memory by a share SIZE of the usual, each minute", Size: 0.05, Most: 1, Needs: gauges},
 		{Kind: CrashLoop, Text: "crashes every SIZE min", Size: 2},
@@ -53,6 +53,9 @@ func Faults() []Fault {
 		{Kind: Fewer, Decoy: true, Text: "writes a known error SIZE times less often", Size: 10},
 		{Kind: Incident, Decoy: true, Text: "meets trouble of the whole fleet, for SIZE min", Size: 10},
 		{Kind: Lossy, Decoy: true, Text: "has SIZE of its lines a minute lost on the way", Size: 20},
+		{Kind: OtherMix, Decoy: true, Text: "is asked for other routes than stable in a share SIZE of its requests", Size: 0.3, Most: 1, Needs: requests},
+		{Kind: BrokenRoute, Decoy: true, Text: "has a route that always fails, as stable has, with a share SIZE of the requests", Size: 0.01, Most: 0.5, Needs: requests},
+		{Kind: StrayClient, Decoy: true, Text: "is asked SIZE times in a minute, by one client, for what fails on every server", Size: 60, Needs: requests},
 	}
 }
 

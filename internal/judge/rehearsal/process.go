@@ -96,8 +96,12 @@ func (p *process) active(c Change, at time.Time) bool {
 	if at.Before(begin) {
 		return false
 	}
-	if c.Kind == Incident {
+	switch c.Kind {
+	case Incident:
 		return at.Before(begin.Add(time.Duration(c.Size * float64(time.Minute))))
+	case StrayClient:
+		return p.server == 0 && at.Before(begin.Add(time.Minute))
+	default:
+		return p.candidate
 	}
-	return p.candidate
 }

@@ -25,12 +25,11 @@ type rollout struct {
 
 func newRollout(w World) *rollout {
 	r := &rollout{World: w, words: newVocabulary(w), now: w.Start.Add(-w.History), told: map[int]bool{}, answers: newAnswers(w)}
-	all := routes()
-	l := newLadder(all)
+	l := newLadder()
 	for i := range w.Servers {
 		p := newProcess(w, i)
 		r.speakers = append(r.speakers, newSpeaker(w, r.words, p))
-		r.traffic = append(r.traffic, newTraffic(w, p, l, all))
+		r.traffic = append(r.traffic, newTraffic(w, p, l))
 		r.gauges = append(r.gauges, newGauges(w, p))
 	}
 	return r
@@ -109,7 +108,8 @@ func (r *rollout) row(i int, since, until time.Time, heard map[int]bool) (judge.
 		row.LogsLost += r.lost(p, at)
 	}
 	r.traffic[i].end(&sum)
-	row.Requests, row.Errors, row.Latency, row.Routes = sum.requests, sum.errors, sum.latency, r.traffic[i].byRoute(sum)
+	row.Requests, row.Errors, row.Latency = sum.requests, sum.errors, sum.latency
+	row.Routes, row.RouteErrors = r.traffic[i].byRoute(sum.routes), r.traffic[i].byRoute(sum.failed)
 	row.Gauges = r.gauges[i].at(since)
 	row.Logs = make([]judge.LogCount, 0, len(logs))
 	for k, n := range logs {

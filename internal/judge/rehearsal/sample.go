@@ -64,12 +64,13 @@ type Traffic struct {
 	Errors   int64             `json:"errors"`
 	P50MS    float64           `json:"p50_ms"`
 	P99MS    float64           `json:"p99_ms"`
-	// Latency is the whole distribution; Routes counts requests by route.
-	Latency  telemetry.Distribution `json:"latency"`
-	Routes   map[string]int64       `json:"routes,omitempty"`
-	Crashes  int                    `json:"crashes,omitempty"`
-	Restarts int                    `json:"restarts,omitempty"`
-	Gauges   map[string]float64     `json:"gauges,omitempty"`
+	// Latency is the whole distribution; Routes counts requests by route, RouteErrors the errors.
+	Latency     telemetry.Distribution `json:"latency"`
+	Routes      map[string]int64       `json:"routes,omitempty"`
+	RouteErrors map[string]int64       `json:"route_errors,omitempty"`
+	Crashes     int                    `json:"crashes,omitempty"`
+	Restarts    int                    `json:"restarts,omitempty"`
+	Gauges      map[string]float64     `json:"gauges,omitempty"`
 }
 
 // Traffic gives what was seen of each server, minute by minute in the history and look by look after. A server that was being restarted is left out.
@@ -80,7 +81,7 @@ func (w World) Traffic() iter.Seq[Traffic] {
 				t := Traffic{
 					Since: part.Since, Until: part.Until, Server: s.Server, Release: s.Release, Requests: s.Requests, Errors: s.Errors,
 					P50MS: millis(s.Latency.Quantile(0.5)), P99MS: millis(s.Latency.Quantile(0.99)), Latency: s.Latency, Routes: s.Routes,
-					Crashes: s.Crashes, Restarts: s.Restarts, Gauges: s.Gauges,
+					RouteErrors: s.RouteErrors, Crashes: s.Crashes, Restarts: s.Restarts, Gauges: s.Gauges,
 				}
 				if !yield(t) {
 					return

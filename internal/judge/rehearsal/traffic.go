@@ -10,36 +10,6 @@ import (
 	"github.com/segue-deploy/segue/internal/telemetry"
 )
 
-// route is a share of the traffic. Its latency is the World's times factor.
-type route struct {
-	name          string
-	share, factor float64
-}
-
-func routes() []route {
-	all := []route{
-		{"GET /products/*", 0, 1},
-		{"GET /orders/*", 0, 1.4},
-		{"GET /cart", 0, 0.7},
-		{"POST /orders", 0, 2.5},
-		{"GET /search", 0, 3},
-		{"GET /health", 0, 0.1},
-		{"PUT /profile", 0, 1.2},
-		{"GET /reports/*", 0, 6},
-	}
-	sum := 0.0
-	for i := range all {
-		sum += 1 / float64(i+1)
-	}
-	for i := range all {
-		all[i].share = 1 / float64(i+1) / sum
-	}
-	return all
-}
-
-// changedRoute is the one that SlowRoute, RouteErrors and WrongField work on.
-const changedRoute = 1
-
 // A latency is a place on a ladder whose rungs are 1 % apart, from 100 µs up. Drawing one takes a look into two tables, since a thousand rollouts
 // have hundreds of millions.
 const (
@@ -56,12 +26,11 @@ type ladder struct {
 	micros  [rungs]int64
 	bucket  [rungs]int
 	buckets int
-	// base are the rungs of a request of the median 1 ms, route the route, for each number that can be drawn.
-	base  [drawn]int
-	route [drawn]uint8
+	// base are the rungs of a request of the median 1 ms, for each number that can be drawn.
+	base [drawn]int
 }
 
-func newLadder(all []route) *ladder {
+func newLadder() *ladder {
 	l := &ladder{}
 	var h telemetry.Histogram
 	for i := range l.micros {
@@ -84,20 +53,15 @@ func newLadder(all []route) *ladder {
 		}
 		l.base[i] = int(math.Round((z + math.Log(1000/lowest)) / rung))
 	}
-	next, i := 0.0, 0
-	for n, r := range all {
-		for next += r.share * drawn; i < drawn && (float64(i) < next || n == len(all)-1); i++ {
-			l.route[i] = uint8(n)
-		}
-	}
 	return l
 }
 
 // answered is the traffic of a server in some time.
 type answered struct {
 	requests, errors int64
-	routes           []int64
-	latency          telemetry.Distribution
+	// routes and failed count requests and errors by route.
+	routes, failed []int64
+	latency        telemetry.Distribution
 }
 
 // traffic is what a balancer sees of a server. It is asked step by step, in order.
@@ -106,7 +70,11 @@ type traffic struct {
 	*process
 	*ladder
 	lots
-	all    []route
+	all []route
+	// asked is how requests share out among routes, and among those of the candidate.
+	asked, candidates *mix
+	// stray draws what a single client asks for.
+	stray  lots
 	offset float64
 	usual  float64
 	mood   mood
@@ -132,8 +100,17 @@ func (m *mood) at(t time.Time) float64 {
 	return m.value
 }
 
-func newTraffic(w World, p *process, l *ladder, all []route) *traffic {
-	t := &traffic{World: w, process: p, ladder: l, lots: lots{w.random("traffic", p.server)}, all: all, counts: make([]int64, l.buckets)}
+func newTraffic(w World, p *process, l *ladder) *traffic {
+	all, other := w.routes(), 0.0
+	for _, c := range w.Changes {
+		if c.Kind == OtherMix {
+			other = c.Size
+		}
+	}
+	t := &traffic{
+		World: w, process: p, ladder: l, lots: lots{w.random("traffic", p.server)}, all: all, asked: newMix(all, 0), candidates: newMix(all, other),
+		stray: lots{w.random("stray client", p.server)}, counts: make([]int64, l.buckets),
+	}
 	t.offset = w.Noise * t.NormFloat64()
 	t.usual = math.Exp(0.5 * w.Spread * t.NormFloat64())
 	t.mood = newMood(w.random("mood", p.server), 0.9, w.Noise)
@@ -154,25 +131,43 @@ func (t *traffic) effects(at time.Time) []effect {
 	}
 	all := make([]effect, len(t.all))
 	for i, r := range t.all {
-		delay, share := slow+math.Log(r.factor), errors
+		delay, share := slow+math.Log(r.factor), errors*r.errors
 		for _, c := range t.Changes {
 			if !t.active(c, at) {
 				continue
 			}
 			switch {
-			case c.Kind == Slow, c.Kind == SlowRoute && i == changedRoute:
+			case c.Kind == Slow, c.Kind == SlowRoute && r.is(c):
 				delay += math.Log(c.Size)
 			case c.Kind == MoreErrors:
 				share *= c.Size
-			case c.Kind == RouteErrors && i == changedRoute:
+			case c.Kind == RouteErrors && r.is(c):
 				share = c.Size
 			case c.Kind == Incident:
 				share = 0.05
 			}
 		}
+		if r.broken {
+			share = 1
+		}
 		all[i] = effect{int(math.Round(delay / rung)), share}
 	}
 	return all
+}
+
+// mixed is how requests share out at a time, strays how many a single client adds, of what is broken.
+func (t *traffic) mixed(at time.Time) (m *mix, strays int) {
+	m = t.asked
+	for _, c := range t.Changes {
+		switch {
+		case !t.active(c, at):
+		case c.Kind == OtherMix:
+			m = t.candidates
+		case c.Kind == StrayClient:
+			strays += t.stray.poisson(c.Size * step.Minutes())
+		}
+	}
+	return m, strays
 }
 
 // step adds the step that begins at a time.
@@ -182,23 +177,32 @@ func (t *traffic) step(at time.Time, sum *answered) {
 		return
 	}
 	if sum.routes == nil {
-		sum.routes = make([]int64, len(t.all))
+		sum.routes, sum.failed = make([]int64, len(t.all)), make([]int64, len(t.all))
 	}
-	n := t.poisson(t.Requests * step.Minutes() * t.load(at))
-	sum.requests += int64(n)
-	for range n {
+	mix, strays := t.mixed(at)
+	for range t.poisson(t.Requests * step.Minutes() * t.load(at)) {
 		draw := t.Uint64()
-		r := t.route[draw%drawn]
-		e := effects[r]
-		i := min(max(0, t.base[draw>>drawBits%drawn]+e.shift), rungs-1)
-		t.counts[t.bucket[i]]++
-		sum.latency.Count++
-		sum.latency.SumMicros += t.micros[i]
-		sum.latency.MaxMicros = max(sum.latency.MaxMicros, t.micros[i])
-		sum.routes[r]++
-		if float64(draw>>(2*drawBits)) < e.errors*(1<<(64-2*drawBits)) {
-			sum.errors++
-		}
+		r := mix[draw%drawn]
+		t.answer(sum, draw, int(r), effects[r])
+	}
+	for range strays {
+		last := len(t.all) - 1
+		t.answer(sum, t.stray.Uint64(), last, effects[last])
+	}
+}
+
+// answer counts the answer to one request, by a number that was drawn for it.
+func (t *traffic) answer(sum *answered, draw uint64, route int, e effect) {
+	i := min(max(0, t.base[draw>>drawBits%drawn]+e.shift), rungs-1)
+	t.counts[t.bucket[i]]++
+	sum.latency.Count++
+	sum.latency.SumMicros += t.micros[i]
+	sum.latency.MaxMicros = max(sum.latency.MaxMicros, t.micros[i])
+	sum.requests++
+	sum.routes[route]++
+	if float64(draw>>(2*drawBits)) < e.errors*(1<<(64-2*drawBits)) {
+		sum.errors++
+		sum.failed[route]++
 	}
 }
 
@@ -214,10 +218,10 @@ func (t *traffic) end(sum *answered) {
 	clear(t.counts)
 }
 
-// byRoute names the counts.
-func (t *traffic) byRoute(sum answered) map[string]int64 {
-	named := make(map[string]int64, len(sum.routes))
-	for i, n := range sum.routes {
+// byRoute names counts, of routes that have some.
+func (t *traffic) byRoute(counts []int64) map[string]int64 {
+	named := make(map[string]int64, len(counts))
+	for i, n := range counts {
 		if n > 0 {
 			named[t.all[i].name] = n
 		}

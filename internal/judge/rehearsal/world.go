@@ -75,7 +75,8 @@ const (
 	// Slow multiplies all latency by Size, SlowRoute that of one route.
 	Slow      Kind = "slow"
 	SlowRoute Kind = "slow route"
-	// MoreErrors multiplies the share of 5xx answers by Size, RouteErrors answers a share Size of one route's requests with 5xx.
+	// MoreErrors multiplies the share of 5xx answers by Size, RouteErrors answers a share Size of one route's requests with 5xx: of a busy route, or,
+	// by Severity, of a rare one that gets 1 % of the requests.
 	MoreErrors  Kind = "more errors"
 	RouteErrors Kind = "route errors"
 	// WrongField differs in one field of the answers of one route, in a share Size of them.
@@ -108,6 +109,18 @@ const (
 	Incident Kind = "incident"
 	// Lossy has Size lines a minute of the candidate lost on the way.
 	Lossy Kind = "lossy"
+	// OtherMix sends a share Size of the candidate's requests the other way round: what others are seldom asked for, it is often.
+	OtherMix Kind = "other mix"
+	// BrokenRoute is one that gets a share Size of all requests, and fails each of them on every release, in the history too.
+	BrokenRoute Kind = "broken route"
+	// StrayClient asks one server with the candidate for the broken route, Size times within a minute.
+	StrayClient Kind = "stray client"
+)
+
+// The routes that RouteErrors is about, as a Severity.
+const (
+	busy = "busy"
+	rare = "rare"
 )
 
 // Change is a fault or decoy of the new release. It begins After the start.

@@ -24,6 +24,7 @@ func anyWorld(t *rapid.T) rehearsal.World {
 		rehearsal.NewLine, rehearsal.StackTrace, rehearsal.MoreWarnings, rehearsal.NoHeartbeat, rehearsal.Slow, rehearsal.SlowRoute, rehearsal.MoreErrors,
 		rehearsal.RouteErrors, rehearsal.WrongField, rehearsal.Leak, rehearsal.CrashLoop, rehearsal.Wording, rehearsal.StartLines, rehearsal.Version,
 		rehearsal.Keys, rehearsal.NewInfo, rehearsal.Merge, rehearsal.ExtraField, rehearsal.Fewer, rehearsal.Incident, rehearsal.Lossy,
+		rehearsal.OtherMix, rehearsal.BrokenRoute, rehearsal.StrayClient,
 	}
 	var styles []string
 	for _, s := range rehearsal.Styles() {
@@ -67,15 +68,21 @@ func checkWindow(t *rapid.T, e judge.Evidence, told map[string]bool) {
 		told[n.ID] = true
 	}
 	for _, s := range e.Servers {
-		counted, routed := int64(0), int64(0)
+		counted, routed, failed := int64(0), int64(0), int64(0)
 		for _, b := range s.Latency.Buckets {
 			counted += b.Count
 		}
 		for _, n := range s.Routes {
 			routed += n
 		}
-		if s.Requests != s.Latency.Count || counted != s.Requests || routed != s.Requests || s.Errors > s.Requests {
-			t.Fatalf("%s: %d requests, %d errors, %d latencies, %d in buckets, %d by route", s.Server, s.Requests, s.Errors, s.Latency.Count, counted, routed)
+		for route, n := range s.RouteErrors {
+			if failed += n; n <= 0 || n > s.Routes[route] {
+				t.Fatalf("%s: %d of %d requests of %s failed", s.Server, n, s.Routes[route], route)
+			}
+		}
+		if s.Requests != s.Latency.Count || counted != s.Requests || routed != s.Requests || s.Errors > s.Requests || failed != s.Errors {
+			t.Fatalf("%s: %d requests, %d errors, %d latencies, %d in buckets, %d and %d by route",
+				s.Server, s.Requests, s.Errors, s.Latency.Count, counted, routed, failed)
 		}
 		for _, n := range s.Logs {
 			if !told[n.Template] || n.Units <= 0 || n.Events < n.Units || n.Units > int64(e.Length()/(10*time.Second)) {
@@ -120,6 +127,76 @@ func written(t *testing.T, w rehearsal.World) []byte {
 	return text
 }
 
+// TestRoutesHaveTheirOwnErrors: over all, as many requests fail as the World says, and routes differ by far.
+func TestRoutesHaveTheirOwnErrors(t *testing.T) {
+	t.Parallel()
+	requests, errors := map[string]float64{}, map[string]float64{}
+	sum, failed := 0.0, 0.0
+	for seed := range uint64(3) {
+		for row := range (rehearsal.World{Seed: seed, Servers: 10, Errors: 0.01, Templates: 60, History: time.Minute}).Traffic() {
+			sum, failed = sum+float64(row.Requests), failed+float64(row.Errors)
+			for route, n := range row.Routes {
+				requests[route] += float64(n)
+				errors[route] += float64(row.RouteErrors[route])
+			}
+		}
+	}
+	if share := failed / sum; share < 0.008 || share > 0.0125 {
+		t.Errorf("%.4f of all requests failed, want 0.01", share)
+	}
+	most, least := 0.0, 1.0
+	for route, n := range requests {
+		most, least = max(most, errors[route]/n), min(least, errors[route]/n)
+		if part := n / sum; part < 0.005 || part > 0.4 {
+			t.Errorf("%s gets %.4f of the requests", route, part)
+		}
+	}
+	if len(requests) < 8 || most < 20*least {
+		t.Errorf("%d routes, of which %.5f to %.5f fail", len(requests), least, most)
+	}
+}
+
+// TestChangesOfRoutes: what each of the changes of routes does, and to whom.
+func TestChangesOfRoutes(t *testing.T) {
+	t.Parallel()
+	const refund, feeds = "POST /orders/{id}/refund", "GET /feeds/{id}"
+	shares := func(change rehearsal.Change, server segue.ServerName, route string) (asked, failing float64) {
+		var all, some, bad float64
+		w := rehearsal.World{Seed: 4, Servers: 2, Templates: 60, Length: 20 * time.Minute, History: 20 * time.Minute, Changes: []rehearsal.Change{change}}
+		for row := range w.Traffic() {
+			if row.Server == server && !row.Since.Before(w.Full().Start) {
+				all, some, bad = all+float64(row.Requests), some+float64(row.Routes[route]), bad+float64(row.RouteErrors[route])
+			}
+		}
+		return some / all, bad / max(1, some)
+	}
+	for _, test := range []struct {
+		text   string
+		server segue.ServerName
+		route  string
+		asked  [2]float64
+		failed [2]float64
+	}{
+		{"route-errors-rare-x0.5", "web-1", refund, [2]float64{0.005, 0.02}, [2]float64{0.3, 0.7}},
+		{"route-errors-rare-x0.5", "web-2", refund, [2]float64{0.005, 0.02}, [2]float64{0, 0.1}},
+		{"other-mix-x0.5", "web-1", refund, [2]float64{0.12, 0.2}, [2]float64{0, 0.1}},
+		{"other-mix-x0.5", "web-2", refund, [2]float64{0.005, 0.02}, [2]float64{0, 0.1}},
+		{"broken-route-x0.02", "web-1", feeds, [2]float64{0.01, 0.03}, [2]float64{1, 1}},
+		{"broken-route-x0.02", "web-2", feeds, [2]float64{0.01, 0.03}, [2]float64{1, 1}},
+		{"stray-client-x120", "web-1", feeds, [2]float64{0.004, 0.02}, [2]float64{1, 1}},
+		{"stray-client-x120", "web-2", feeds, [2]float64{0, 0}, [2]float64{0, 0}},
+	} {
+		change, err := rehearsal.ParseChange(test.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked, failed := shares(change, test.server, test.route)
+		if asked < test.asked[0] || asked > test.asked[1] || failed < test.failed[0] || failed > test.failed[1] {
+			t.Errorf("%s: %.4f of the requests of %s are %s, and %.3f of them fail", test.text, asked, test.server, test.route, failed)
+		}
+	}
+}
+
 // A change of the candidate leaves everything else as it was, so that what differs is its doing.
 func TestChangesAreTheCandidates(t *testing.T) {
 	t.Parallel()
@@ -131,6 +208,8 @@ func TestChangesAreTheCandidates(t *testing.T) {
 		{Kind: rehearsal.Slow, Size: 2},
 		{Kind: rehearsal.Leak, Size: 0.1},
 		{Kind: rehearsal.CrashLoop, Size: 2},
+		{Kind: rehearsal.OtherMix, Size: 0.3},
+		{Kind: rehearsal.StrayClient, Size: 60},
 	}
 	was, is := slices.Collect(w.Windows()), slices.Collect(changed.Windows())
 	differ := false
