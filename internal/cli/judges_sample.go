@@ -26,12 +26,15 @@ func newJudgesSample(s *session) *cobra.Command {
 		Use:   "sample",
 		Short: "Write the logs and the traffic of a generated rollout, to try other tools on them",
 		Long: `Sample writes what try plays: with --out a log per server (web-1.log, which has the candidate, web-2.log ...), the traffic as a balancer
-sees it (traffic.jsonl: requests, errors, latency and metrics per server, every minute before and every 10 s after) and what is
-true of it all (truth.json). Without --out the logs go to standard output, in the order of time, each line behind its server and
-release; with --json as one JSON object per line.
+sees it (traffic.jsonl: requests, errors, latency and metrics per server and in part by route, every minute before and every
+10 s after), mirrored requests with the answers of two stable servers and of the candidate (answers.jsonl), what comparing them
+finds, as judges are given it every 10 s (compared.jsonl), and what is true of it all (truth.json). Without --out the logs go to
+standard output, in the order of time, each line behind its server and release; with --json as one JSON object per line.
 
-The candidate starts at 09:00. The same flags write the same again. Answers are not written, so wrong-field shows nowhere.`,
+The candidate starts at 09:00. The same flags write the same again. One in twenty requests is mirrored, or two a second;
+answers need three servers. Without a fault, all in which they differ is noise.`,
 		Example: `  segue judges sample --fault new-line-x5 --style json --out ./sample
+  segue judges sample --fault wrong-field-x0.1 --fault slow-route-x3 --out ./ans
   segue judges sample --fault stack-trace --for 10m | less
   segue judges sample --json --history 0s`,
 		Args: needs(0, 0, ""),
@@ -43,6 +46,8 @@ The candidate starts at 09:00. The same flags write the same again. Answers are 
 			if err := refuseFlags(c, complaints); err != nil {
 				return err
 			}
+			const share, most = 0.05, 120 // a minute
+			world.Mirror = min(share, most/(world.Requests*float64(world.Servers)))
 			return s.sample(c.Context(), world, out)
 		},
 	}
@@ -126,10 +131,12 @@ func truthOf(world rehearsal.World) truth {
 
 // sampled is what was written, as --json prints it.
 type sampled struct {
-	Folder  string `json:"folder"`
-	Lines   int64  `json:"lines"`
-	Traffic int64  `json:"traffic"`
-	Truth   truth  `json:"truth"`
+	Folder   string `json:"folder"`
+	Lines    int64  `json:"lines"`
+	Traffic  int64  `json:"traffic"`
+	Answers  int64  `json:"answers"`
+	Compared int64  `json:"compared"`
+	Truth    truth  `json:"truth"`
 }
 
 // sampleFiles writes a file per server, the traffic and the truth.
@@ -148,13 +155,16 @@ func (s *session) sampleFiles(ctx context.Context, world rehearsal.World, folder
 		}
 		result.Lines += n
 	}
-	n, err := writeNew(ctx, filepath.Join(folder, "traffic.jsonl"), world.Traffic(), func(out io.Writer, row rehearsal.Traffic) error {
-		return json.NewEncoder(out).Encode(row)
-	})
-	if err != nil {
+	var err error
+	if result.Traffic, err = writeRows(ctx, filepath.Join(folder, "traffic.jsonl"), world.Traffic()); err != nil {
 		return err
 	}
-	result.Traffic = n
+	if result.Answers, err = writeRows(ctx, filepath.Join(folder, "answers.jsonl"), world.Exchanges()); err != nil {
+		return err
+	}
+	if result.Compared, err = writeRows(ctx, filepath.Join(folder, "compared.jsonl"), world.Compared()); err != nil {
+		return err
+	}
 	one := func(yield func(truth) bool) { yield(result.Truth) }
 	if _, err := writeNew(ctx, filepath.Join(folder, "truth.json"), one, func(out io.Writer, t truth) error {
 		encoder := json.NewEncoder(out)
@@ -167,10 +177,15 @@ func (s *session) sampleFiles(ctx context.Context, world rehearsal.World, folder
 	if s.json {
 		return s.writeJSON(result)
 	}
-	s.say(fmt.Sprintf("Wrote %s of %s, in %s, and %s of traffic to %s.", plural(result.Lines, "line"), plural(len(result.Truth.Servers), "server"),
-		result.Truth.Style, plural(result.Traffic, "row"), folder))
+	s.say(fmt.Sprintf("Wrote %s of %s, in %s, %s of traffic and %s with their answers to %s.", plural(result.Lines, "line"),
+		plural(len(result.Truth.Servers), "server"), result.Truth.Style, plural(result.Traffic, "row"), plural(result.Answers, "mirrored request"), folder))
 	s.say(fmt.Sprintf("web-1 has the candidate from %s on; truth.json says the rest.", result.Truth.Start.Format("15:04:05")))
 	return nil
+}
+
+// writeRows writes a JSON object per line.
+func writeRows[T any](ctx context.Context, path string, rows iter.Seq[T]) (int64, error) {
+	return writeNew(ctx, path, rows, func(out io.Writer, row T) error { return json.NewEncoder(out).Encode(row) })
 }
 
 // writeNew writes a file that was not there, row by row, until ctx is done.

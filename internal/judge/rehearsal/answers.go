@@ -27,9 +27,9 @@ type difference struct {
 // differences are those of a route at a time.
 func (a *answers) differences(r route, at time.Time) []difference {
 	all := []difference{
-		{"body.request_id", "value", 0, 0, true},
-		{"body.items[].price", "value", 0.005, 0.005, false},
-		{"header.Cache-Status", "value", 0.08, 0.08, false},
+		{"body:$.request_id", "value", 0, 0, true},
+		{"body:$.items[].price", "value", 0.005, 0.005, false},
+		{"header:cache-status", "value", 0.08, 0.08, false},
 		{"answer", "mirror:timeout", 0.001, 0.001, false},
 	}
 	for _, c := range a.Changes {
@@ -42,7 +42,7 @@ func (a *answers) differences(r route, at time.Time) []difference {
 			if c.Severity != "" {
 				kind = c.Severity
 			}
-			path := "body.total"
+			path := "body:$.total"
 			if kind == "status" {
 				path = "status"
 			}
@@ -50,7 +50,7 @@ func (a *answers) differences(r route, at time.Time) []difference {
 		case c.Kind == RouteErrors && r.is(c):
 			all = append(all, difference{"answer", "mirror:5xx", c.Size, 0, false})
 		case c.Kind == ExtraField:
-			all = append(all, difference{"body.links", "extra", 1, 0, false})
+			all = append(all, difference{"body:$.links", "extra", 1, 0, false})
 		}
 	}
 	return all
