@@ -115,11 +115,12 @@ func (t *Tree) drop(e *entry) {
 // rebuild makes tree and index anew of what is kept, so that nothing of the rest stays in memory.
 func (t *Tree) rebuild(kept []*entry) {
 	slices.SortFunc(kept, func(a, b *entry) int { return cmp.Compare(a.Born, b.Born) })
-	t.buckets, t.places, t.cache = map[uint64]*node{}, map[uint64]place{}, map[uint64]*entry{}
+	t.buckets, t.places, t.rows, t.cache = map[uint64]*node{}, map[uint64]place{}, map[uint64]*entry{}, map[uint64]*entry{}
 	for _, e := range kept {
 		t.attach(e)
+		t.row(e)
 		for i, tok := range e.tokens {
-			if tok != wild {
+			if tok != wild && !verbal(e.words[i]) {
 				p := t.places[e.without(i, -1)]
 				if p.first == nil {
 					p.first = e

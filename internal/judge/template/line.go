@@ -1,6 +1,9 @@
 package template
 
-import "math/bits"
+import (
+	"bytes"
+	"math/bits"
+)
 
 // A token's hash is its word's; these two are no word's.
 const (
@@ -61,11 +64,45 @@ func (l *Line) reset() {
 
 func (l *Line) word(text []byte, from, to int, soft bool) {
 	tag := len(l.tokens) < maxTagged && tagged(text, to)
+	// getTasks: and getProcesses: are who speaks, and what a line begins with is what happened, however they look.
+	soft = soft && (!tag && !l.begins() || bytes.IndexByte(text[from:to], '.') >= 0)
 	l.tokens = append(l.tokens, token{hash: hashBytes(text[from:to]), from: int32(from), to: int32(to), soft: soft, tag: tag})
 }
 
-// tagged reports whether ": " or "[12]: " stands at i.
+// begins reports whether nothing but values and tags was read so far.
+func (l *Line) begins() bool {
+	for _, t := range l.tokens {
+		if t.hash != wild && !t.tag {
+			return false
+		}
+	}
+	return true
+}
+
+// inHeader reports whether nothing but values, and a level, was read so far.
+func (l *Line) inHeader() bool {
+	for _, t := range l.tokens {
+		if t.hash != wild && severityName(l.text[t.from:t.to]) == Unknown {
+			return false
+		}
+	}
+	return len(l.tokens) > 0 || l.Severity != Unknown
+}
+
+// follows reports whether a value ends right before i.
+func (l *Line) follows(i int) bool {
+	n := len(l.tokens)
+	return n > 0 && l.tokens[n-1].hash == wild && int(l.tokens[n-1].to) == i
+}
+
+// tagged reports whether ": ", "[12]: " or, after blanks, ": " or "- " stands at i.
 func tagged(text []byte, i int) bool {
+	if i < len(text) && text[i] == ' ' {
+		for i < len(text) && text[i] == ' ' {
+			i++
+		}
+		return i+1 < len(text) && (text[i] == ':' || text[i] == '-') && text[i+1] == ' '
+	}
 	if i < len(text) && text[i] == '[' {
 		for i++; i < len(text) && isDigit(text[i]); i++ {
 		}

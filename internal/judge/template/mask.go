@@ -54,9 +54,13 @@ func newMasker() *masker {
 
 // mask appends the tokens of text[from:] to the line, whose text it is.
 func (m *masker) mask(l *Line, from int) {
+	m.read(l, m.header(l, from), len(l.text), from)
+}
+
+// read appends the tokens of text[i:to] to the line, of which a message begins at from.
+func (m *masker) read(l *Line, i, to, from int) {
 	text := l.text
-	i := m.header(l, from)
-	for i < len(text) && len(l.tokens) < maxTokens {
+	for i < to && len(l.tokens) < maxTokens {
 		c := text[i]
 		switch class := m.class[c]; class {
 		case space:
@@ -81,6 +85,11 @@ func (m *masker) delimiter(l *Line, i, from int) int {
 		return m.bracket(l, i)
 	case '<':
 		return m.angle(l, i)
+	case ':':
+		if i > from && l.text[i-1] == ' ' && i+1 < len(l.text) && l.text[i+1] == ':' && (i+2 == len(l.text) || l.text[i+2] == ' ') {
+			l.value(i, i+2, false) // Any address of version 6.
+			return i + 2
+		}
 	}
 	return i + 1
 }
@@ -106,7 +115,7 @@ func (m *masker) assigned(l *Line, i int) int {
 			l.tokens[n-1].soft = true
 		}
 	}
-	l.value(start, end, end > i && isDigit(text[i]))
+	l.value(start, end, numeric(text[i:end]))
 	return end
 }
 
@@ -188,7 +197,7 @@ func (m *masker) quoted(l *Line, i int) int {
 		return i + 1
 	}
 	end := closing(text, i)
-	if end == 0 || (text[i] == '\'' && end < len(text) && m.class[text[end]]&inWord != 0) {
+	if end == 0 || (text[i] == '\'' && end < len(text) && text[end] != '@' && m.class[text[end]]&inWord != 0) {
 		return i + 1
 	}
 	inner := text[i+1 : end-1]
@@ -197,7 +206,11 @@ func (m *masker) quoted(l *Line, i int) int {
 		l.value(i+1+n, end, false)
 		return end
 	}
-	l.value(i, end, len(inner) > 0 && isDigit(inner[0]))
+	if len(l.tokens) > 0 && l.begins() && bytes.IndexByte(inner, ' ') > 0 && (end == len(text) || end+1 < len(text) && text[end] == ' ' && m.isKey(text, end+1)) {
+		m.read(l, i+1, end-1, i+1) // "Starting controller" name="endpoint"
+		return end
+	}
+	l.value(i, end, numeric(inner))
 	return end
 }
 
@@ -225,40 +238,92 @@ func (m *masker) bracket(l *Line, i int) int {
 		return i + 1
 	}
 	inner := l.text[i+1 : end-1]
-	pairs, commas, blanks := 0, 0, 0
+	if l.text[i] == '[' && (l.inHeader() && threadName(inner) || l.follows(i) && m.single(inner)) {
+		l.value(i, end, false)
+		return end
+	}
+	c := m.content(inner, l.text[i])
+	value := c.isValue(l.text[i], len(inner), i > 0 && m.class[l.text[i-1]]&(lower|upper|digit|under|high) != 0)
+	if value {
+		l.value(i, end, false)
+		return end
+	}
+	if l.text[i] == '[' && c.blanks > 0 && c.pairs+c.commas == 0 && !l.begins() {
+		l.listed = end
+	}
+	return i + 1
+}
+
+// content counts what makes a list, or pairs, of what stands in a bracket.
+type content struct{ pairs, commas, blanks int }
+
+func (m *masker) content(inner []byte, open byte) (n content) {
 	for j, c := range inner {
 		switch c {
 		case '=':
-			pairs++
+			n.pairs++
 		case ':':
-			if l.text[i] == '{' || (j > 0 && inner[j-1] == '"') {
-				pairs++
+			if open == '{' || (j > 0 && inner[j-1] == '"') {
+				n.pairs++
 			}
 		case ',':
-			commas++
+			n.commas++
 		case ' ':
-			blanks++
+			n.blanks++
 		}
 	}
-	structured := pairs > 0 || commas > 0
-	var value bool
-	switch open := l.text[i]; {
-	case i > 0 && m.class[l.text[i-1]]&(lower|upper|digit|under|high) != 0:
-		value = open == '{' || structured || (open == '[' && blanks > 0)
+	return n
+}
+
+// isValue decides about a bracket with so many bytes in it; joined: a word stands right before it.
+func (n content) isValue(open byte, size int, joined bool) bool {
+	switch {
+	case joined:
+		return open == '{' || n.pairs+n.commas > 0 || (open == '[' && n.blanks > 0)
 	case open == '(':
-	case len(inner) == 0, open == '{' && pairs > 0:
-		value = true
-	default:
-		value = commas >= 1 && blanks <= commas && len(inner) > 3
-		if !value && open == '[' && blanks > 0 && !structured {
-			l.listed = end
+		return false
+	case size == 0, open == '{' && n.pairs > 0:
+		return true
+	}
+	return n.commas >= 1 && n.blanks <= n.commas && size > 3
+}
+
+// single reports whether the text is one word: of 0000:00:1d.2[C] what stands in the bracket is part of the value.
+func (m *masker) single(text []byte) bool {
+	for _, c := range text {
+		if m.class[c]&inWord == 0 {
+			return false
 		}
 	}
-	if !value {
-		return i + 1
+	return len(text) > 0
+}
+
+// whereabouts reports whether the text ends in Class@123, or has somebody@somewhere and no blank.
+func whereabouts(text []byte) bool {
+	end := bytes.LastIndexByte(text, '@')
+	return end > 0 && (bytes.IndexByte(text, ' ') < 0 || numeric(text[end+1:]))
+}
+
+// threadName reports whether what stands in a bracket before the message is who wrote it: main, scheduling-1, IPC Server handler 2 on 9000.
+func threadName(text []byte) bool {
+	if string(text) == "main" || whereabouts(text) {
+		return true
 	}
-	l.value(i, end, false)
-	return end
+	blanks, name, last := 0, false, byte(' ')
+	for _, c := range text {
+		switch {
+		case c == ' ':
+			blanks++
+		case isDigit(c), c >= 'A' && c <= 'Z' && isLetter(last):
+			name = true
+		case c == ':':
+			name = true
+		case !isLetter(c) && c != '-' && c != '#' && c != '_':
+			return false
+		}
+		last = c
+	}
+	return blanks > 0 && name || bytes.IndexByte(text, ':') > 0 && isDigit(text[len(text)-1]) || bytes.HasSuffix(text, []byte("Thread")) || bytes.HasSuffix(text, []byte("thread"))
 }
 
 // angle masks <none>, <nil> and the like: one word in angles, or bytes in hexadecimal.

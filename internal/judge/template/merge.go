@@ -45,14 +45,14 @@ func (e *entry) fixed() int {
 // need is how many different words position i of the form wants before it varies: the fewer words are left, the more. The last one stays.
 func (t *Tree) need(e *entry, i int) int {
 	fixed := e.fixed()
-	if i > 0 && fixed > 2 {
-		if n, ok := t.eager[e.tokens[i-1]]; ok {
-			return n
-		}
-	}
 	for k := range min(maxTagged, len(e.tokens)) {
 		if e.tags&(1<<k) != 0 && e.tokens[k] != wild && k != i {
 			fixed--
+		}
+	}
+	if i > 0 && fixed > 2 {
+		if n, ok := t.eager[e.tokens[i-1]]; ok {
+			return n
 		}
 	}
 	switch {
@@ -81,7 +81,7 @@ func (e *entry) without(i, j int) uint64 {
 // index counts the template among those that differ from it in one place alone, and merges them when they are enough.
 func (t *Tree) index(e *entry) {
 	for i, tok := range e.tokens {
-		if tok == wild {
+		if tok == wild || verbal(e.words[i]) {
 			continue
 		}
 		key := e.without(i, -1)
@@ -103,7 +103,7 @@ func (t *Tree) unite(e *entry, i, j, least int) bool {
 	var alike []*entry
 	t.each(t.buckets[bucketKey(e.root, len(e.tokens))], func(other *entry) {
 		for k := range other.tokens {
-			if k != i && k != j && other.tokens[k] != e.tokens[k] {
+			if k != i && k != j && other.tokens[k] != e.tokens[k] || (k == i || k == j) && verbal(other.words[k]) {
 				return
 			}
 		}
@@ -188,22 +188,20 @@ func (t *Tree) each(n *node, visit func(*entry)) {
 	}
 }
 
-// Merge looks for templates that became alike: equal but for how many values stand in a row, or many that differ in the same two
-// places. Learn calls it as templates grow in number; calling it more often does no harm.
-func (t *Tree) Merge() {
-	entries := t.inOrder()
-	rows := map[uint64]*entry{}
-	for _, e := range entries {
-		key := e.collapsed()
-		first := rows[key]
-		if first == nil {
-			rows[key] = e
-		} else if to, from := first.canon(), e.canon(); to != from {
-			t.join(to, from)
-		}
+// row makes the form one with another that is equal but for how many values stand in a row, if there is one.
+func (t *Tree) row(e *entry) {
+	key := e.collapsed()
+	first := t.rows[key]
+	if first == nil || first.gone || first.collapsed() != key {
+		t.rows[key] = e
+	} else if to, from := first.canon(), e.canon(); to != from {
+		t.join(to, from)
 	}
-	t.mergePairs(entries)
 }
+
+// Merge looks for templates of which many differ in the same two places. Learn calls it as templates grow in number; calling it more often does no
+// harm.
+func (t *Tree) Merge() { t.mergePairs(t.inOrder()) }
 
 // inOrder gives all forms in the tree by birth, so that merges do not depend on a map's order.
 func (t *Tree) inOrder() []*entry {
@@ -236,7 +234,7 @@ func (t *Tree) mergePairs(entries []*entry) {
 		}
 		for i := 1; i < len(e.tokens); i++ {
 			for j := i + 1; j < len(e.tokens); j++ {
-				if e.tokens[i] != wild && e.tokens[j] != wild && !visit(e.without(i, j), i, j) {
+				if e.tokens[i] != wild && e.tokens[j] != wild && !verbal(e.words[i]) && !verbal(e.words[j]) && !visit(e.without(i, j), i, j) {
 					return
 				}
 			}

@@ -32,21 +32,56 @@ func (p *Parser) body(event []byte, l *Line, depth int) {
 		return
 	case len(event) > 1 && event[0] == '{' && depth < 3 && p.json(event, l, depth):
 		return
-	case logfmtStart(event) && p.logfmt(event, l, depth):
+	case logfmtStart(event) && !auditRecord(event) && p.logfmt(event, l, depth):
 		return
 	}
 	if l.Severity == Unknown {
 		l.Severity = severityOf(event)
 	}
-	// Kubernetes' and Docker's prefix before a JSON message.
-	if depth == 0 {
-		if open := bytes.IndexByte(event, '{'); open > 0 && open < 100 && event[len(event)-1] == '}' && open+1 < len(event) && event[open+1] == '"' && p.json(event[open:], l, depth+1) {
-			return
-		}
+	if depth == 0 && p.prefixed(event, l) {
+		return
 	}
 	from := len(l.text)
 	l.text = append(l.text, event...)
+	if auditRecord(event) {
+		kind, _, _ := bytes.Cut(event[len("type="):], []byte{' '})
+		p.logger = append(append(p.logger, 0), kind...)
+	}
 	p.mask.mask(l, from)
+}
+
+// prefixed reads JSON or logfmt with a message behind what Kubernetes, Docker or syslog put before it. Behind prose it is what the prose is about:
+// order accepted {"id":7}.
+func (p *Parser) prefixed(event []byte, l *Line) bool {
+	if open := bytes.IndexByte(event, '{'); open > 0 && open < 100 && open+1 < len(event) && event[open+1] == '"' && event[open-1] != '=' && event[len(event)-1] == '}' {
+		var f fields
+		return !prose(event[:open]) && eachPair(event[open:], func(key, value []byte) bool {
+			p.take(&f, key, value)
+			return true
+		}) && p.finish(&f, l, JSON, 1)
+	}
+	equals := bytes.IndexByte(event[:min(len(event), 160)], '=')
+	if equals < 0 || !bytes.Contains(event, []byte("msg=")) && !bytes.Contains(event, []byte("message=")) || bytes.Contains(event, []byte("msg=audit(")) {
+		return false
+	}
+	key := bytes.LastIndexByte(event[:equals], ' ') + 1
+	return key > 0 && !prose(event[:key]) && logfmtStart(event[key:]) && p.logfmt(event[key:], l, 1)
+}
+
+// prose reports whether there are more words than before a message: stdout F, a host, a level.
+func prose(text []byte) bool {
+	words := 0
+	for word := range bytes.FieldsSeq(text) {
+		if isLetter(word[0]) && !hasDigits(word) && word[len(word)-1] != ':' {
+			words++
+		}
+	}
+	return words > 3
+}
+
+// auditRecord reports whether the line is the kernel's: type=CWD msg=audit(1700000000.123:45): cwd="/". Its msg is no message.
+func auditRecord(line []byte) bool {
+	return hasPrefix(line, "type=") && bytes.Contains(line[:min(len(line), 64)], []byte(" msg=audit("))
 }
 
 // field is what a structured line's key is good for.
@@ -67,7 +102,7 @@ func fieldOf(key []byte) field {
 		return messageField
 	case "s", "levelno", "severityNumber", "severity_number", "SeverityNumber", "priority", "PRIORITY", "syslog_severity":
 		return scaleField
-	case "logger", "logger_name", "loggerName", "log.logger", "name", "component", "module", "LoggerName", "SourceContext":
+	case "logger", "logger_name", "loggerName", "log.logger", "component", "module", "LoggerName", "SourceContext":
 		return loggerField
 	case "error", "err", "exception", "Exception", "@x", "stack", "stack_trace", "stacktrace", "exc_info", "error.message", "error.stack_trace", "error.type":
 		return errorField

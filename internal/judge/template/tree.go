@@ -85,6 +85,7 @@ type Tree struct {
 	aliases map[ID]ID
 	cache   map[uint64]*entry // by the hash of a whole line
 	places  map[uint64]place  // by the hash of a form with one position left out
+	rows    map[uint64]*entry // by the hash of a form in which values in a row are one
 	eager   map[uint64]int
 	births  int64
 	// hidden are words that are values everywhere: the servers' names.
@@ -110,7 +111,7 @@ type place struct {
 func NewTree(o Options) *Tree {
 	t := &Tree{
 		max: o.defaults().Templates, buckets: map[uint64]*node{}, byID: map[ID]*entry{}, aliases: map[ID]ID{},
-		cache: map[uint64]*entry{}, places: map[uint64]place{}, former: map[ID]struct{}{}, hidden: map[uint64]struct{}{}, nextRun: 64,
+		cache: map[uint64]*entry{}, places: map[uint64]place{}, rows: map[uint64]*entry{}, former: map[ID]struct{}{}, hidden: map[uint64]struct{}{}, nextRun: 64,
 		eager: eagerWords(),
 	}
 	return t
@@ -293,6 +294,7 @@ func (t *Tree) widen(e *entry, at func(int) bool) {
 	}
 	e.Text = label(e.words)
 	t.attach(e)
+	t.row(e)
 }
 
 func (t *Tree) create(l *Line, raw []byte, now time.Time, match Match) Match {
@@ -312,6 +314,7 @@ func (t *Tree) create(l *Line, raw []byte, now time.Time, match Match) Match {
 	t.attach(e)
 	t.live++
 	t.remember(l.seq, e)
+	t.row(e)
 	t.index(e)
 	if t.live >= int(t.nextRun) {
 		t.Merge()

@@ -8,8 +8,39 @@ import (
 // word reads the word at i and decides: a value, a hard word of prose, or a soft one.
 func (m *masker) word(l *Line, i int) int {
 	text := l.text
-	j, has, last := i, uint16(0), uint16(0)
-	for j < len(text) {
+	j, has := m.scan(text, i)
+	if end := m.special(text, i, j, has); end > 0 {
+		l.value(i, end, false)
+		return end
+	}
+	const around = other | dot | slash | under | at | backslash
+	from, to := i, j
+	for from < to && m.class[text[from]]&around != 0 {
+		from++
+	}
+	for to > from && m.class[text[to-1]]&around != 0 {
+		to--
+	}
+	if from == to {
+		if has == slash && m.alone(text, i, j) { // served / in 3 ms
+			l.value(i, j, false)
+		}
+		return j
+	}
+	if to-from < j-i {
+		has &^= around
+		for _, c := range text[from:to] {
+			has |= m.class[c]
+		}
+	}
+	m.classify(l, from, to, has)
+	return j
+}
+
+// scan gives the end of the word at i, and what it consists of.
+func (m *masker) scan(text []byte, i int) (j int, has uint16) {
+	last := uint16(0)
+	for j = i; j < len(text); j++ {
 		class := m.class[text[j]]
 		if class&inWord == 0 {
 			if !m.within(text, i, j) {
@@ -17,29 +48,21 @@ func (m *masker) word(l *Line, i int) int {
 			}
 			class = other
 		}
+		if class == dot && j > i && has&^(lower|upper|high|camel) == 0 && bytes.HasPrefix(text[j:], []byte("...")) && j+3 < len(text) {
+			break // i-fetch......0
+		}
 		if class == upper && last == lower {
 			has |= camel
 		}
 		has |= class
 		last = class
-		j++
 	}
-	if end := m.special(text, i, j, has); end > 0 {
-		l.value(i, end, false)
-		return end
-	}
-	from, to := i, j
-	for from < to && m.class[text[from]]&(other|dot|slash|under|at|backslash) != 0 {
-		from++
-	}
-	for to > from && m.class[text[to-1]]&(other|dot|slash|under|at|backslash) != 0 {
-		to--
-	}
-	if from == to {
-		return j
-	}
-	m.classify(l, from, to, has)
-	return j
+	return j, has
+}
+
+// alone reports whether nothing but blanks surround the bytes from i to j.
+func (m *masker) alone(text []byte, i, j int) bool {
+	return j == i+1 && (i == 0 || m.class[text[i-1]]&space != 0) && (j == len(text) || m.class[text[j]]&space != 0)
 }
 
 // within reports whether the byte at j, though no word's, is part of the word that began at i: can't, and the thousands of 1,234.
@@ -70,6 +93,10 @@ func (m *masker) special(text []byte, i, j int, has uint16) int {
 	if has&backslash != 0 && j > i+2 {
 		return j
 	}
+	// A host with its address: unknown[10.0.0.1].
+	if j < len(text) && text[j] == '[' && addressAt(text, j+1) {
+		return balanced(text, j)
+	}
 	// The beginning of node-[40-63], blk_{...}.
 	if j < len(text) && (text[j] == '[' || text[j] == '{') && (text[j-1] == '-' || text[j-1] == '_') && j > i+1 {
 		return balanced(text, j)
@@ -99,10 +126,37 @@ func (m *masker) colon(text []byte, i, j int, has uint16) int {
 		return m.pathEnd(text, j+1)
 	case has&dot != 0 && isDigit(next):
 		return m.placeEnd(text, j+1)
+	case has == digit && isLetter(next):
+		return m.processEnd(text, j+1)
 	case has&(digit|upper|lower) != 0 && j-i <= 4:
 		return hexColons(text, i)
 	}
 	return 0
+}
+
+// processEnd gives the end of the name at i that a number and a colon precede, if it is somebody's name rather than prose:
+// 2243:com.acme.mail:sync/u0a35.
+func (m *masker) processEnd(text []byte, i int) int {
+	from, name := i, false
+	for ; i < len(text) && (m.class[text[i]]&inWord != 0 || text[i] == ':' && i+1 < len(text) && m.class[text[i+1]]&inWord != 0); i++ {
+		class := m.class[text[i]]
+		name = name || class&(digit|slash|under) != 0 || class == dot && i > from && i+1 < len(text) && isLetter(text[i+1])
+	}
+	if !name {
+		return 0
+	}
+	return i
+}
+
+// addressAt reports whether an address of the internet, in version 4, and a closing bracket start at i.
+func addressAt(text []byte, i int) bool {
+	dots := 0
+	for ; i < len(text) && (isDigit(text[i]) || text[i] == '.'); i++ {
+		if text[i] == '.' {
+			dots++
+		}
+	}
+	return dots == 3 && i < len(text) && text[i] == ']'
 }
 
 // placeEnd gives the end of a place in the source, of which the line's number starts at i: com.example.Cart.load:12, cart.go:12; or 0.
@@ -182,44 +236,53 @@ func (m *masker) classify(l *Line, from, to int, has uint16) {
 	text := l.text
 	word := text[from:to]
 	attached := from > 0 && text[from-1] == ':' && from > 1 && m.class[text[from-2]]&(inWord|quote) != 0
-	switch {
+	switch n := len(l.tokens); {
 	case has&digit != 0:
-		l.value(from, to, isDigit(word[0]))
-		return
-	case has&at != 0 && bytes.IndexByte(word, '@') > 0, literal(word), random(word, has):
+		l.value(from, to, numeric(word))
+	case variable(word, has):
 		l.value(from, to, false)
-		return
-	case has&dot != 0 && bytes.IndexByte(word, '.') > 0 && variableName(word):
-		l.value(from, to, false)
-		return
-	}
-	if n := len(l.tokens); n > 0 && l.tokens[n-1].number {
-		if unit(word) {
-			l.tokens[n-1].to = int32(to)
-			return
-		}
+	case n > 0 && l.tokens[n-1].number && unit(word):
+		l.tokens[n-1].to = int32(to)
+	case n > 0 && l.tokens[n-1].number && len(word) > 3 && has&^(lower|other) == 0:
 		// One file, two files.
-		if len(word) > 3 && word[len(word)-1] == 's' && has&^(lower|other) == 0 {
-			to--
-		}
-	}
-	if dateName(word) && m.nearDate(l, to) {
+		l.word(text, from, to, attached || from < l.listed)
+		l.tokens[len(l.tokens)-1].hash = hashBytes(singular(word))
+	case dateName(word) && m.nearDate(l, to):
 		l.value(from, to, true)
-		return
+	case has == upper && l.isLevel(word): // It is in the root.
+	default:
+		soft := attached || from < l.listed || softWord(word, has)
+		l.word(text, from, to, soft && (has != upper || !outcome(word) || l.intoState()))
 	}
-	if has == upper && l.Severity != Unknown && (severityWord(word) == l.Severity || len(word) == 1 && len(l.tokens) == 1 && severityLetter(word[0]) == l.Severity) {
-		return // It is in the root.
-	}
-	l.word(text, from, to, attached || from < l.listed || softWord(word, has))
 }
 
-// literal reports whether the word is a value of a language: true, null.
-func literal(word []byte) bool {
-	switch string(word) {
-	case "true", "false", "null", "nil", "None", "NULL", "undefined", "NaN", "True", "False", "TRUE", "FALSE", "N/A", "n/a", "localhost":
-		return true
+// isLevel reports whether the word is the line's level once more.
+func (l *Line) isLevel(word []byte) bool {
+	return l.Severity != Unknown && (severityWord(word) == l.Severity || len(word) == 1 && len(l.tokens) == 1 && severityLetter(word[0]) == l.Severity)
+}
+
+// variable reports whether a word without digits is a value.
+func variable(word []byte, has uint16) bool {
+	return has&at != 0 && bytes.IndexByte(word, '@') > 0 || literal(word) || random(word, has) || has&slash != 0 && levelPrefix(word) ||
+		has&dot != 0 && bytes.IndexByte(word, '.') > 0 && variableName(word)
+}
+
+// intoState reports whether the last word says that a state follows: from RUNNING to DONE.
+func (l *Line) intoState() bool {
+	if len(l.tokens) == 0 {
+		return false
+	}
+	last := l.tokens[len(l.tokens)-1]
+	switch string(l.text[last.from:last.to]) {
+	case "to", "from", "state", "status":
+		return last.hash != wild
 	}
 	return false
+}
+
+// levelPrefix reports whether the word is a level and who writes: INFO/MainProcess.
+func levelPrefix(word []byte) bool {
+	return severityWord(word[:bytes.IndexByte(word, '/')]) != Unknown
 }
 
 // random reports whether the word without a digit is an id after all: eight and more hexadecimal letters, or long with mixed case.
@@ -244,31 +307,6 @@ func variableName(word []byte) bool {
 	case "com", "net", "edu", "gov", "info", "local", "internal", "lan", "localdomain", "de", "uk", "fr", "jp", "cn", "hk", "eu", "ru", "br", "in", "it", "nl", "pl", "au", "ca", "us", "kr", "tw", "se", "ch", "at",
 		"exe", "dll", "log", "conf", "cfg", "ini", "txt", "json", "xml", "yml", "yaml", "gz", "zip", "tar", "tmp", "db", "jar", "war", "so", "rpm", "deb", "html", "htm", "php", "jpg", "png", "gif", "css", "csv", "pdf", "dat", "bin", "sock", "pid", "lock", "bak", "pem", "crt", "key",
 		"service", "socket", "mount", "timer", "slice", "scope", "target", "device", "path", "sys", "msi", "cab", "mum":
-		return true
-	}
-	return false
-}
-
-// unit reports whether the word after a number says of what.
-func unit(word []byte) bool {
-	switch string(word) {
-	case "B", "KB", "MB", "GB", "TB", "PB", "KiB", "MiB", "GiB", "TiB", "kB", "K", "M", "G", "T", "k", "m", "g", "b", "kb", "mb", "gb", "bytes", "byte", "Bytes", "bits", "kbps", "Mbps", "Kbps", "MHz", "GHz", "Hz", "kHz", "pages",
-		"ns", "us", "µs", "μs", "ms", "s", "h", "d", "sec", "secs", "msec", "usec", "msecs", "second", "seconds", "min", "mins", "minute", "minutes", "hr", "hrs", "hour", "hours", "day", "days", "week", "weeks", "millis", "milliseconds", "microseconds",
-		"percent", "AM", "PM", "am", "pm", "UTC", "GMT", "CET", "CEST", "PST", "PDT", "EST", "EDT", "CST", "CDT", "MST", "MDT", "BST", "IST", "JST", "Z":
-		return true
-	}
-	return false
-}
-
-// dateName reports whether the word is a weekday's or month's short or full name.
-func dateName(word []byte) bool {
-	if len(word) < 3 || len(word) > 9 {
-		return false
-	}
-	switch string(word) {
-	case "Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-		"Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday",
-		"January", "February", "March", "April", "June", "July", "August", "September", "October", "November", "December":
 		return true
 	}
 	return false
@@ -306,7 +344,7 @@ func softWord(word []byte, has uint16) bool {
 	case bytes.IndexByte(word, '#') > 0: // Class#method
 		return false
 	case has&(other|slash|backslash) != 0:
-		return bytes.Count(word, []byte{'-'}) > 1 || slices.ContainsFunc(word, symbol)
+		return has&slash != 0 || bytes.Count(word, []byte{'-'}) > 1 || slices.ContainsFunc(word, symbol)
 	}
 	return false
 }

@@ -20,6 +20,8 @@ type Style struct {
 	Name   string
 	prefix func(v *values, severity string) string
 	wrap   func(v *values, severity, message string) string
+	// system is how lines of the styles of Systems begin, in place of both.
+	system string
 	events []string
 }
 
@@ -51,6 +53,9 @@ func (s Style) Generate(seed uint64, n int, want func(event int) bool) []Line {
 // line writes one event: its format is "SEVERITY message".
 func (s Style) line(v *values, format string) string {
 	severity, format, _ := strings.Cut(format, " ")
+	if s.system != "" {
+		return v.system(s.system, severity) + v.system(format, severity)
+	}
 	message := v.fill(format)
 	if s.wrap != nil {
 		return s.wrap(v, severity, message)
