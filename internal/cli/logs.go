@@ -153,7 +153,11 @@ func (s *session) logDiff(ctx context.Context, controller api.Controller, id seg
 			s.print("%s", line)
 		}
 	}
-	s.say(plural(same, "kind of line") + " written by both as often, within a factor of two. Rates are per server and minute, a burst within 10 s counts once")
+	kinds := "kinds of lines"
+	if same == 1 {
+		kinds = "kind of line"
+	}
+	s.say(count(int64(same)) + " " + kinds + " written by both as often, within a factor of two. Rates are per server and minute, a burst within 10 s counts once")
 	return nil
 }
 

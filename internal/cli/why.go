@@ -136,7 +136,9 @@ func errorRates(findings []segue.Finding, paint palette) []string {
 		if !slices.Contains(rates, finding.ErrorRate) {
 			rates = append(rates, finding.ErrorRate)
 		}
-		judges[finding.ErrorRate] = append(judges[finding.ErrorRate], printable(finding.Judge))
+		if name := printable(finding.Judge); !slices.Contains(judges[finding.ErrorRate], name) {
+			judges[finding.ErrorRate] = append(judges[finding.ErrorRate], name)
+		}
 	}
 	lines := make([]string, 0, len(rates))
 	for _, rate := range rates {

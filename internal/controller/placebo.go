@@ -57,6 +57,7 @@ func (p *placebo) weigh(window judge.Evidence, past *lookout.Lookout) {
 	if p.now == nil || !slices.ContainsFunc(window.Servers, func(s judge.ServerEvidence) bool { return s.Server == p.server }) {
 		p.begin(window, past)
 	}
+	window.Servers = slices.Clone(window.Servers) // they are the past's, too
 	past.Fill(&window)
 	window.Before, p.past = p.past, nil
 	window.Stable, window.Candidate = window.Servers[0].Release, placeboRelease

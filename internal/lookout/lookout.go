@@ -89,13 +89,14 @@ func (l *Lookout) See(instances []Watched) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	same := len(instances) == len(l.watched)
-	now := make(map[segue.InstanceID]Watched, len(instances))
+	now, awaited := make(map[segue.InstanceID]Watched, len(instances)), make(map[segue.ServerName]string, len(instances))
 	for _, one := range instances {
-		now[one.Instance] = one
+		now[one.Instance], awaited[one.Server] = one, string(one.Instance)
 		was, known := l.watched[one.Instance]
 		same = same && known && was.Server == one.Server
 	}
 	l.watched = now
+	l.logs.Await(awaited)
 	if !same {
 		select {
 		case l.changed <- struct{}{}:

@@ -107,7 +107,7 @@ func (j *Judge) more(l *look, line *line, rejected bool) (f segue.Finding, ok bo
 		f.Ruling = segue.RulingReport
 		f.Text += " (the release is known to bring it)"
 	case ruling == segue.RulingHold && line.dim():
-		f.Text += " (its severity is unreadable: it may be an error)"
+		f.Text += " (its severity is unreadable: it may be an error; if not, put it into judges.logs.expected)"
 	}
 	return f, true
 }
@@ -153,11 +153,20 @@ func (j *Judge) less(l *look, line *line, rejected map[string]bool) (f segue.Fin
 		f.Text = fmt.Sprintf("%s does not come on %s; it may read now: %s; it was: %s", j.kind(line), l.Candidate, heir.Text, line.Text)
 	case line.beat != nil:
 		f.Ruling = segue.RulingFail
-		f.Text = fmt.Sprintf("%s came every %s at least, and is gone on %s: %s", j.kind(line), line.beat.block, l.Candidate, line.Text)
+		f.Text = fmt.Sprintf("%s came at least once in each %s, and is gone on %s: %s (if that is meant, put it into judges.logs.expected)",
+			j.kind(line), spell(line.beat.block), l.Candidate, line.Text)
 	default:
 		f.Text = fmt.Sprintf("%s does not come on %s: %s", j.kind(line), l.Candidate, line.Text)
 	}
 	return f, true
+}
+
+// spell writes whole minutes: minute, 5 minutes.
+func spell(d time.Duration) string {
+	if d == time.Minute {
+		return "minute"
+	}
+	return fmt.Sprintf("%d minutes", d/time.Minute)
 }
 
 // finding fills in what all findings about a line have.

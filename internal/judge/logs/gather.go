@@ -42,6 +42,8 @@ type Gatherer struct {
 // source is what is known of one server's outputs.
 type source struct {
 	instance string
+	// awaited is the instance that runs there by now, though none of its outputs may be open yet; "" when nobody said.
+	awaited string
 	// outputs counts the open streams of each output of the instance.
 	outputs map[string]int
 	read    []span
@@ -133,6 +135,20 @@ func (g *Gatherer) past(tree *template.Tree, counts *template.Counter, t templat
 	}
 }
 
+// Await says which instance runs on each server by now. What an earlier one wrote last is in no window, though no output of the new one is open yet.
+func (g *Gatherer) Await(instances map[segue.ServerName]string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for name, instance := range instances {
+		if s := g.servers[name]; s != nil {
+			s.awaited = instance
+		}
+	}
+}
+
+// waiting tells whether the server has an instance of which nothing is read yet.
+func (s *source) waiting() bool { return s != nil && s.awaited != "" && s.awaited != s.instance }
+
 // End ends a rollout: templates may age out again.
 func (g *Gatherer) End() {
 	g.mu.Lock()
@@ -161,6 +177,9 @@ func (g *Gatherer) Fill(window *judge.Evidence) {
 	g.closed = max(g.closed, to)
 	for i := range window.Servers {
 		row := &window.Servers[i]
+		if g.servers[row.Server].waiting() {
+			continue
+		}
 		row.LogsRead = g.servers[row.Server].readIn(window.Since, window.Until)
 		row.LogsLost = g.servers[row.Server].lostIn(from, to)
 	}
@@ -207,7 +226,7 @@ type period struct {
 // count gives what a server's present instance said of a template.
 func (p period) count(s *source, server segue.ServerName, id template.ID) judge.LogCount {
 	n := judge.LogCount{Template: id.String()}
-	if s == nil {
+	if s == nil || s.waiting() {
 		return n
 	}
 	from := max(p.from, s.since)

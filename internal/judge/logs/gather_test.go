@@ -187,6 +187,32 @@ func TestGatherTellsInstancesApart(t *testing.T) {
 	})
 }
 
+func TestGatherLeavesOutLastWords(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g, texts := logs.NewGatherer(), map[string]string{}
+		old := follow(g, "web-1", "a")
+		g.Await(map[segue.ServerName]string{"web-1": "a", "web-2": "a"})
+		<-time.After(11 * time.Second)
+		old.say(t, "ERROR interrupted while stopping")
+		old.end(t)
+		g.Await(map[segue.ServerName]string{"web-1": "b"})
+		<-time.After(10 * time.Second)
+		between := filled(g, 10*time.Second, "web-1")
+		if got := said(between, texts); len(got) > 0 || between.Servers[0].LogsRead {
+			t.Errorf("the instance before said %v, read %v", got, between.Servers[0].LogsRead)
+		}
+		next := follow(g, "web-1", "b")
+		next.say(t, "ERROR no such table")
+		<-time.After(10 * time.Second)
+		want := saidBy{"web-1": {"no such table": {1, 1}}}
+		if diff := cmp.Diff(want, said(filled(g, 10*time.Second, "web-1"), texts)); diff != "" {
+			t.Error(diff)
+		}
+		next.end(t)
+	})
+}
+
 func TestGatherKeepsAnHour(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

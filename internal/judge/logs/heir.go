@@ -75,21 +75,39 @@ func (j *Judge) heir(old *line) *line {
 	return nil
 }
 
-// alike tells whether two templates have half of their words in common.
+// alike tells whether two templates have half of their words in common; what only holds sentences together is no word, and one thing and several
+// are the same: swept 3 abandoned carts, 3 carts that were abandoned have been swept.
 func alike(a, b string) bool {
-	words, common, n := map[string]bool{}, 0, 0
-	for word := range strings.FieldsSeq(strings.ToLower(a)) {
-		if word != "<*>" {
-			words[word] = true
+	first, second := content(a), content(b)
+	common := 0
+	for word := range second {
+		if first[word] {
+			common++
 		}
 	}
-	for word := range strings.FieldsSeq(strings.ToLower(b)) {
-		if word != "<*>" {
-			n++
-			if words[word] {
-				common++
-			}
+	return len(second) > 0 && 2*common >= max(len(first), len(second))
+}
+
+// content gives the words that a template is about, without the s of a plural; all of its words, where these are none.
+func content(text string) map[string]bool {
+	all, words := map[string]bool{}, map[string]bool{}
+	for word := range strings.FieldsSeq(strings.ToLower(text)) {
+		if word == "<*>" {
+			continue
 		}
+		all[word] = true
+		switch word {
+		case "a", "an", "the", "of", "to", "in", "on", "at", "by", "for", "from", "with", "and", "or", "that", "which", "it", "this", "these", "there",
+			"is", "are", "was", "were", "be", "been", "has", "have", "had", "will", "now", "just", "s":
+			continue
+		}
+		if n := len(word); n > 3 && word[n-1] == 's' && word[n-2] != 's' {
+			word = word[:n-1]
+		}
+		words[word] = true
 	}
-	return n > 0 && 2*common >= max(n, len(words))
+	if len(words) == 0 {
+		return all
+	}
+	return words
 }

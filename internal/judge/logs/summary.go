@@ -30,7 +30,11 @@ func (j *Judge) summary(l *look, findings []segue.Finding) segue.Finding {
 	f.Value = quotient(float64(f.Samples), j.exposure[candidate]/60)
 	f.Baseline = quotient(float64(f.BaselineSamples), j.exposure[others]/60)
 	f.Limit = max(tolerated, inferior*f.Baseline)
-	rates := fmt.Sprintf("%.3g errors a minute and server on %s, %.3g on %s", f.Value, l.Candidate, f.Baseline, stable(l))
+	what := "errors"
+	if j.dark {
+		what = "errors and lines that may be some"
+	}
+	rates := fmt.Sprintf("%.3g %s a minute and server on %s, %.3g on %s", f.Value, what, l.Candidate, f.Baseline, stable(l))
 	if text := j.missing(l); text != "" {
 		f.Text = text
 		if !j.compared.IsZero() {

@@ -88,24 +88,24 @@ func (v view) gaugeReports() []segue.Finding {
 	}
 	if n := len(g.order); n > 0 && len(v.present) > 0 {
 		s := v.present[0]
-		text := fmt.Sprintf("%d series are compared", n)
+		text := some(n, "series is", "series are") + " compared"
 		if most := v.soonest(s); most > 0 {
-			text += fmt.Sprintf("; with %d servers to compare with, it takes %v at least to find one higher", v.stable, most)
+			text += fmt.Sprintf("; with %s to compare with, it takes %.0f minutes at least to find one higher", some(v.stable, "server", "servers"), most.Minutes())
 		}
 		report(n, text)
 	}
 	if n := len(g.leftOut); n > 0 {
-		report(n, fmt.Sprintf("%d series are not compared, since their history is too short or they wander: %s", n, list(g.leftOut)))
+		report(n, fmt.Sprintf("%s not compared, since the history is too short or they wander: %s", some(n, "series is", "series are"), list(g.leftOut)))
 	}
 	if n := g.strangers(); n > 0 {
-		report(n, fmt.Sprintf("%d series are not compared, since they were not read before the rollout", n))
+		report(n, fmt.Sprintf("%s not compared, since they were not read before the rollout", some(n, "series is", "series are")))
 	}
 	candidate, stable := g.oneSided()
 	if n := len(candidate); n > 0 {
-		report(n, fmt.Sprintf("%d series are new with %s: %s", n, v.window.Candidate, list(candidate)))
+		report(n, fmt.Sprintf("%s new with %s: %s", some(n, "series is", "series are"), v.window.Candidate, list(candidate)))
 	}
 	if n := len(stable); n > 0 {
-		report(n, fmt.Sprintf("%d series are gone with %s: %s", n, v.window.Candidate, list(stable)))
+		report(n, fmt.Sprintf("%s gone with %s: %s", some(n, "series is", "series are"), v.window.Candidate, list(stable)))
 	}
 	return findings
 }
@@ -120,4 +120,12 @@ func (v view) soonest(s *subject) time.Duration {
 		}
 	}
 	return most
+}
+
+// some writes a number with what it counts.
+func some(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
 }

@@ -157,7 +157,7 @@ func TestJudge(t *testing.T) {
 			"", "inconclusive: not comparable, routes differ", "mix", "inconclusive: v2 gets other routes than the others, so they cannot be compared: GET / 50.0 % of requests instead of 83.3 %",
 		},
 		{"another mix does not excuse severe faults", fixed{windows: 60, mine: with(asking(600, 60), routes(300, 300)), theirs: with(asking(600, 1), routes(500, 100)), others: 3, age: hour, history: true}, "fail: 3600 answers failed on web-1", "inconclusive", "mix", "inconclusive"},
-		{"a metric on one side", fixed{windows: 6, mine: with(good, gauge("mine")), theirs: with(good, gauge("theirs")), others: 3, age: hour, history: true, before: bare}, "", "", "gauges", "report: 1 series are not compared, since they were not read before the rollout\nreport: 1 series are new with v2: mine\nreport: 1 series are gone with v2: theirs"},
+		{"a metric on one side", fixed{windows: 6, mine: with(good, gauge("mine")), theirs: with(good, gauge("theirs")), others: 3, age: hour, history: true, before: bare}, "", "", "gauges", "report: 1 series is not compared, since they were not read before the rollout\nreport: 1 series is new with v2: mine\nreport: 1 series is gone with v2: theirs"},
 		{"negative counts", fixed{windows: 60, mine: asking(-5, -3), theirs: good, others: 3, age: hour, history: true}, "inconclusive: no traffic", "inconclusive: no traffic", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
