@@ -60,7 +60,7 @@ func (s State) hold(patience time.Duration) (release func(), err error) {
 		_ = file.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return nil, segue.Errorf(segue.KindConflict, "another controller (process %s) holds %s", orUnknown(holder), s).
-				WithHint("only one may decide; it ends by itself when idle if it was started in the background, else stop it first")
+				WithHint("only one may decide; one that a command has started ends by itself when idle, and segue serve --stop ends any")
 		}
 		return nil, fmt.Errorf("lock state directory: %w", err)
 	}

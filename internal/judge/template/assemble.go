@@ -154,13 +154,18 @@ func safe(line []byte) bool {
 	return !high || utf8.Valid(line)
 }
 
-// appendSafe copies the line without terminal colours; control characters and what is no UTF-8 become one replacement character a run.
+// appendSafe copies the line without terminal colours and zero bytes; other control characters and what is no UTF-8 become one replacement
+// character a run.
 func appendSafe(dst, line []byte) []byte {
 	bad := false
 	for i := 0; i < len(line); {
 		c := line[i]
 		if c == 0x1b {
 			i = skipEscape(line, i)
+			continue
+		}
+		if c == 0 {
+			i++ // Text in two bytes a letter, read as one.
 			continue
 		}
 		size := 1

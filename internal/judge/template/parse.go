@@ -3,6 +3,7 @@ package template
 import (
 	"bytes"
 	"slices"
+	"unicode/utf8"
 )
 
 // Parser finds severity, logger and message of an event and masks it. It is not for concurrent use.
@@ -28,6 +29,10 @@ func (p *Parser) Parse(event []byte, l *Line) {
 func (p *Parser) body(event []byte, l *Line, depth int) {
 	event = bytes.TrimLeft(event, " \t")
 	switch {
+	case unreadable(event):
+		l.text = append(l.text, event...)
+		l.value(0, len(l.text), false)
+		return
 	case bytes.IndexByte(event, '\n') >= 0 && p.trace(event, l):
 		return
 	case len(event) > 1 && event[0] == '{' && depth < 3 && p.json(event, l, depth):
@@ -48,6 +53,12 @@ func (p *Parser) body(event []byte, l *Line, depth int) {
 		p.logger = append(append(p.logger, 0), kind...)
 	}
 	p.mask.mask(l, from)
+}
+
+// unreadable reports whether the text is mostly none: of what is replaced, there is one in eight letters and more. All such lines are alike.
+func unreadable(text []byte) bool {
+	replaced := bytes.Count(text, []byte("\uFFFD"))
+	return replaced > 2 && 8*replaced >= utf8.RuneCount(text)
 }
 
 // prefixed reads JSON or logfmt with a message behind what Kubernetes, Docker or syslog put before it. Behind prose it is what the prose is about:
