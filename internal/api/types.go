@@ -18,6 +18,8 @@ type (
 	Forecast = operator.Forecast
 	// Prospect is operator.Prospect.
 	Prospect = operator.Prospect
+	// Past is operator.Past.
+	Past = operator.Past
 	// DeployReply is operator.DeployReply.
 	DeployReply = operator.DeployReply
 	// Rollout is operator.Rollout.

@@ -24,10 +24,10 @@ import (
 	"github.com/segue-deploy/segue/internal/workload"
 )
 
-// newLookout watches what the judges of a service go by.
-func newLookout(logger *slog.Logger) func(segue.Service, workload.Driver) *lookout.Lookout {
+// newLookout watches what the judges of a service go by, and keeps the last hour of it in a folder.
+func newLookout(folder string, logger *slog.Logger) func(segue.Service, workload.Driver) *lookout.Lookout {
 	return func(settings segue.Service, driver workload.Driver) *lookout.Lookout {
-		options := lookout.Options{Logger: logger}
+		options := lookout.Options{Logger: logger, File: filepath.Join(folder, string(settings.Name)+".jsonl.gz")}
 		judging := settings.Judging
 		if judging.Budget <= 0 {
 			return lookout.New(options)
@@ -35,6 +35,9 @@ func newLookout(logger *slog.Logger) func(segue.Service, workload.Driver) *looko
 		if judging.Logs {
 			options.Logs = func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error) {
 				return driver.Logs(ctx, id, tail, true)
+			}
+			options.Written = func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error) {
+				return driver.Logs(ctx, id, tail, false)
 			}
 		}
 		if judging.Metrics && judging.Scrape != nil {

@@ -63,7 +63,7 @@ func Serve(ctx context.Context, options ServeOptions) error {
 	defer stop()
 	engine := controller.New(controller.Options{
 		Journal: events, Drivers: set, Configs: controller.FileConfigs{Folder: options.State.configs()},
-		Judges: Panel, Lookout: newLookout(options.Logger), Answers: newAnswers, Evidence: kept, Caveats: readCaveats,
+		Judges: Panel, Lookout: newLookout(options.State.past(), options.Logger), Answers: newAnswers, Evidence: kept, Caveats: readCaveats,
 		Command: func(ctx context.Context, database controller.Database, _ segue.ReleaseName, line func(string)) (migration.Report, error) {
 			return set.RunCommand(ctx, drivers.Command{Driver: database.Driver, Block: database.Block, Argv: database.Command, Dir: database.Dir, Line: line})
 		},

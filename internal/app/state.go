@@ -21,6 +21,7 @@ func (s State) journal() string   { return filepath.Join(string(s), "journal.db"
 func (s State) configs() string   { return filepath.Join(string(s), "configs") }
 func (s State) proxy() string     { return filepath.Join(string(s), "proxy") }
 func (s State) evidence() string  { return filepath.Join(string(s), "evidence") }
+func (s State) past() string      { return filepath.Join(string(s), "past") }
 func (s State) lock() string      { return filepath.Join(string(s), "controller.lock") }
 func (s State) serveLog() string  { return filepath.Join(string(s), "controller.log") }
 func (s State) proxyLog() string  { return filepath.Join(string(s), "proxy.log") }

@@ -145,6 +145,7 @@ func planLines(paint palette, plan api.ServicePlan, cells int) []string {
 		section("takes", []string{forecastLine(plan.Forecast)})
 		section("load", []string{loadLine(plan)})
 		section("finds", findsLines(plan))
+		section("past", pastLines(plan.Forecast.Past))
 	}
 	back, notes := make([]string, 0, len(plan.Plan.WayBack)), make([]string, 0, len(plan.Plan.Notes))
 	for _, way := range plan.Plan.WayBack {
@@ -185,6 +186,22 @@ func findsLines(plan api.ServicePlan) []string {
 		default:
 			lines = append(lines, fmt.Sprintf("%s: in about %s", printable(p.What), span(p.Within)))
 		}
+	}
+	return lines
+}
+
+// pastLines say what servers would be compared with, and what to do where that is too little.
+func pastLines(past *api.Past) []string {
+	if past == nil {
+		return nil
+	}
+	if past.Enough == 0 {
+		return []string{"servers are compared with " + span(past.Logs) + " of their own logs"}
+	}
+	lines := []string{fmt.Sprintf("servers are compared with %s of their own answers and %s of their logs", span(past.Answers), span(past.Logs))}
+	if past.Answers < past.Enough {
+		lines = append(lines, fmt.Sprintf("below %s of answers, errors and latency hold a release that they would fail: keep `segue serve` running before a rollout",
+			span(past.Enough)))
 	}
 	return lines
 }

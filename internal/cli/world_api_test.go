@@ -98,7 +98,7 @@ func (w *world) Plan(_ context.Context, req api.DeployRequest) (api.PlanReply, e
 				{What: "answers that take twice as long", Within: 8 * time.Second},
 				{What: "three times as many failed answers", Within: 4 * time.Minute},
 				{What: "a new error line, once a minute"},
-			}},
+			}, Past: &api.Past{Answers: 4 * time.Minute, Logs: 34 * time.Minute, Enough: 20 * time.Minute}},
 		})
 	}
 	return reply, err

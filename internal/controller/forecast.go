@@ -10,7 +10,7 @@ import (
 
 // forecast says what a plan will take: at least its bakes, at most its deadlines, and how much more the others carry while servers are out.
 func (c *Controller) forecast(ctx context.Context, in intent) operator.Forecast {
-	forecast := operator.Forecast{PeakLoad: peakLoad(in.plan, in.fleet), Finds: c.prospects(ctx, in)}
+	forecast := operator.Forecast{PeakLoad: peakLoad(in.plan, in.fleet), Finds: c.prospects(ctx, in), Past: c.past(ctx, in)}
 	ends := make([]time.Duration, len(in.plan.Steps)+1)
 	for _, step := range in.plan.Steps {
 		forecast.AtLeast += step.For

@@ -67,12 +67,23 @@ func (c *Controller) syncLookout(ctx context.Context, name segue.ServiceName) {
 	}
 	w := &watching{judging: string(text), config: known.Config}
 	w.lookout = c.options.Lookout(known.Settings, s.workload)
+	w.lookout.Recall(ctx, mixedUntil(known))
 	w.placebo = newPlacebo(known.Settings, c.options.Judges)
 	following, stop := context.WithCancel(ctx)
 	w.stop = stop
 	c.lookouts.put(name, w)
 	c.running.Go(func() { w.lookout.Run(following) })
 	c.running.Go(func() { c.lookAfter(following, name, w, &counting{balancer: s.balancer}) })
+}
+
+// mixedUntil is when the last rollout ended: what was before is nobody's past.
+func mixedUntil(known *rollout.ServiceLedger) (last time.Time) {
+	for _, past := range known.History {
+		if past.EndedAt.After(last) {
+			last = past.EndedAt
+		}
+	}
+	return last
 }
 
 // lookAfter keeps the past of a service while nothing is rolled out, and tells its lookout which instances there are.

@@ -160,25 +160,38 @@ func (c *Controller) monitor(ctx context.Context, m *monitor) {
 	_ = c.look(ctx, func(*rollout.Ledger, int64) { delete(c.monitors, m.id) })
 }
 
-// takeUp notes what was before the first step, or, after a restart, what a former controller fed the judges.
+// awaitOutputs bounds the wait for what servers wrote to be read back.
+const awaitOutputs = 5 * time.Second
+
+// takeUp notes what was before the first step, or, after a restart, what a former controller fed the judges. If that is nothing yet, what was before
+// the rollout was opened counts.
 func (c *Controller) takeUp(ctx context.Context, m *monitor) {
 	fleet, _, err := c.judged(ctx, m.id)
 	if err != nil {
 		return
 	}
+	until := time.Now()
+	if !m.fresh {
+		until = m.opened
+		c.remember(ctx, m)
+	}
 	if m.lookout != nil {
 		m.lookout.See(watchedOf(fleet))
 		var servers []judge.ServerEvidence
 		for _, slot := range fleet.Slots {
-			if slot.Instance.ID != "" {
+			if slot.Instance.ID != "" && m.windows == 0 {
 				servers = append(servers, judge.ServerEvidence{Server: slot.Server.Name, Release: slot.Instance.Release, Started: slot.Instance.StartedAt})
 			}
 		}
-		m.past = m.lookout.Begin(time.Now(), servers)
+		waiting, enough := context.WithTimeout(ctx, awaitOutputs)
+		m.lookout.Await(waiting)
+		enough()
+		m.past = m.lookout.Begin(until, servers)
+		if m.windows > 0 {
+			m.past = nil // the first window had it
+		}
 	}
 	if !m.fresh {
-		m.past = nil
-		c.remember(ctx, m)
 		c.mirrorAgain(ctx, m)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue/internal/judge"
+	"github.com/segue-deploy/segue/internal/judge/metrics"
 	"github.com/segue-deploy/segue/internal/judge/prospect"
 	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/telemetry"
@@ -21,6 +22,23 @@ func (c *Controller) prospects(ctx context.Context, in intent) []operator.Prospe
 		all = append(all, operator.Prospect{What: p.What, Within: p.Within})
 	}
 	return all
+}
+
+// past says how much the judges of a rollout would have to compare servers with; nil where they do not look back.
+func (c *Controller) past(ctx context.Context, in intent) *operator.Past {
+	w, judging := c.lookouts.get(in.settings.Name), in.settings.Judging
+	if w == nil || in.plan.Empty() || in.view.Stable.Name == "" || judging.Budget <= 0 {
+		return nil
+	}
+	waiting, enough := context.WithTimeout(ctx, awaitOutputs)
+	defer enough()
+	w.lookout.Await(waiting)
+	known := w.lookout.Known(time.Now())
+	past := &operator.Past{Answers: known.Answers.Round(time.Second), Logs: known.Logs.Round(time.Second)}
+	if judging.Metrics && in.service.balancer != nil {
+		past.Enough = metrics.EnoughPast
+	}
+	return past
 }
 
 // traffic is what the service's servers did of late: minute by minute, where a lookout remembers that, else on average since each was started.

@@ -17,6 +17,7 @@ import (
 	"github.com/segue-deploy/segue/internal/journal/memory"
 	"github.com/segue-deploy/segue/internal/judge"
 	"github.com/segue-deploy/segue/internal/judge/limits"
+	"github.com/segue-deploy/segue/internal/lookout"
 	"github.com/segue-deploy/segue/internal/migration"
 	"github.com/segue-deploy/segue/internal/operator"
 	"github.com/segue-deploy/segue/internal/spec"
@@ -34,6 +35,9 @@ type world struct {
 	// databases are what the service uses, all of them on database.
 	databases []controller.Database
 	database  migration.Driver
+	// judges and lookout are as in Options; nil judges are plain limits.
+	judges  func(settings segue.Service, candidate segue.ReleaseName) []judge.Judge
+	lookout func(settings segue.Service, driver workload.Driver) *lookout.Lookout
 
 	*controller.Controller
 	stop func()
@@ -58,11 +62,14 @@ func (w *world) start() {
 	if os.Getenv("SEGUE_TEST_LOG") != "" {
 		level = slog.LevelDebug
 	}
-	w.Controller = controller.New(controller.Options{
-		Journal: w.journal, Drivers: w, Configs: w.configs,
-		Judges: func(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
+	judges := w.judges
+	if judges == nil {
+		judges = func(settings segue.Service, _ segue.ReleaseName) []judge.Judge {
 			return []judge.Judge{limits.New(settings.Limits, 0)}
-		},
+		}
+	}
+	w.Controller = controller.New(controller.Options{
+		Journal: w.journal, Drivers: w, Configs: w.configs, Judges: judges, Lookout: w.lookout,
 		Configure: func(*spec.Project, spec.Service, segue.ReleaseName) (controller.Config, error) {
 			return controller.Config{Workload: "fake", WorkloadBlock: json.RawMessage(`"x"`), Balancer: "fake", BalancerBlock: json.RawMessage(`{}`), Databases: w.databases}, nil
 		},
@@ -103,8 +110,13 @@ services:
 
 func (w *world) deploy(release segue.ReleaseName, servers int) segue.RolloutID {
 	w.t.Helper()
+	return w.deployOf(project(servers), release)
+}
+
+func (w *world) deployOf(project operator.Project, release segue.ReleaseName) segue.RolloutID {
+	w.t.Helper()
 	reply, err := w.Deploy(w.t.Context(), operator.DeployRequest{
-		Project: project(servers), Targets: []operator.Target{{Release: release}}, By: "ana",
+		Project: project, Targets: []operator.Target{{Release: release}}, By: "ana",
 	})
 	if err != nil {
 		w.t.Fatalf("deploy %s: %v", release, err)

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// keep is how much of the past a rollout is compared with.
-	keep  = time.Hour
-	slice = time.Minute
+	// history is how much of the past a rollout is compared with.
+	history = time.Hour
+	slice   = time.Minute
 	// rows bounds the past of a large fleet: servers times minutes.
 	rows = 6000
 	// retryFirst and retryMost are between two tries to read an output.
 	retryFirst, retryMost = 500 * time.Millisecond, 30 * time.Second
 	// scrapeLimit bounds one reading of an instance's metrics.
 	scrapeLimit = 5 * time.Second
-	// startTime is how old an instance may be for its first startLines lines to be read after all.
+	// startTime is how old an instance may be for its first startLines lines to be read after all. Of older ones, pastLines are read back at most.
 	startTime, startLines = 30 * time.Second, 2000
+	pastLines             = 100_000
 	// scrapeMany is how many instances are asked at one time.
 	scrapeMany = 16
 )
@@ -44,12 +45,16 @@ type Watched struct {
 type Options struct {
 	// Logs opens an instance's output from the last so many lines on, and follows it.
 	Logs func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error)
+	// Written opens the last so many lines of it as it is now, and ends there; nil where nothing is to be read back.
+	Written func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error)
 	// Gauges reads an instance's own metrics.
 	Gauges func(ctx context.Context, instance Watched) (map[string]float64, error)
 	// Fleet reads metrics of all servers at once; nil for none.
 	Fleet func(ctx context.Context) (map[segue.ServerName]map[string]float64, error)
 	// Every is the time between two readings of metrics. Default 10 s.
-	Every  time.Duration
+	Every time.Duration
+	// File keeps the past for the next process; "" for none.
+	File   string
 	Logger *slog.Logger
 }
 
@@ -68,6 +73,11 @@ type Lookout struct {
 	// rollout is true between Begin and End: the past is not added to. It counts from clean on.
 	rollout bool
 	clean   time.Time
+	// opened are the instances whose output was opened, or could not be; news is closed when there is another one.
+	opened map[segue.InstanceID]bool
+	news   chan struct{}
+
+	keeping keeping
 }
 
 // New makes a lookout that watches nothing yet.
@@ -81,6 +91,7 @@ func New(options Options) *Lookout {
 	return &Lookout{
 		options: options, log: options.Logger, logs: logs.NewGatherer(), changed: make(chan struct{}, 1),
 		watched: map[segue.InstanceID]Watched{}, gauges: map[segue.ServerName]map[string]float64{},
+		opened: map[segue.InstanceID]bool{}, news: make(chan struct{}),
 	}
 }
 
@@ -111,8 +122,9 @@ func (l *Lookout) instances() map[segue.InstanceID]Watched {
 	return l.watched // replaced as a whole, never changed
 }
 
-// Run reads outputs and metrics until ctx is done.
+// Run reads outputs and metrics until ctx is done, and keeps what there is of the past.
 func (l *Lookout) Run(ctx context.Context) {
+	defer l.keep(context.WithoutCancel(ctx))
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	reading := map[segue.InstanceID]reader{}
@@ -131,6 +143,9 @@ func (l *Lookout) Run(ctx context.Context) {
 		case <-l.changed:
 		case <-ticker.C:
 			l.scrape(ctx)
+			if l.keeping.due() {
+				l.keep(ctx)
+			}
 		}
 	}
 }
@@ -170,10 +185,13 @@ func (l *Lookout) follow(ctx context.Context, one Watched) {
 	if !one.Started.IsZero() && time.Since(one.Started) < startTime {
 		tail = startLines
 	}
+	defer l.forget(one.Instance)
+	recall := tail == 0 && l.options.Written != nil
 	for pause := retryFirst; ctx.Err() == nil; pause = min(2*pause, retryMost) {
 		began := time.Now()
-		err := l.read(ctx, one, tail)
-		tail = 0
+		err := l.read(ctx, one, tail, recall)
+		l.met(one.Instance)
+		tail, recall = 0, false
 		if ctx.Err() != nil {
 			return
 		}
@@ -193,11 +211,12 @@ func (l *Lookout) follow(ctx context.Context, one Watched) {
 	}
 }
 
-func (l *Lookout) read(ctx context.Context, one Watched, tail int) error {
+func (l *Lookout) read(ctx context.Context, one Watched, tail int, recall bool) error {
 	output, err := l.options.Logs(ctx, one.Instance, tail)
 	if err != nil {
 		return err
 	}
+	opened := time.Now()
 	// A driver's stream ends with ctx; closing it as well wakes whoever reads from one that does not.
 	stop := context.AfterFunc(ctx, func() { _ = output.Close() })
 	defer func() {
@@ -205,7 +224,69 @@ func (l *Lookout) read(ctx context.Context, one Watched, tail int) error {
 			_ = output.Close()
 		}
 	}()
-	return l.logs.Follow(logs.Output{Server: one.Server, Instance: string(one.Instance), Name: "output"}, output)
+	name := logs.Output{Server: one.Server, Instance: string(one.Instance), Name: "output"}
+	if recall {
+		l.recall(ctx, name, one.Instance, opened)
+	}
+	l.met(one.Instance)
+	return l.logs.Follow(name, output)
+}
+
+// recall reads back what an instance wrote before its output was opened. Without that, there is less of a past.
+func (l *Lookout) recall(ctx context.Context, name logs.Output, id segue.InstanceID, opened time.Time) {
+	past, err := l.options.Written(ctx, id, pastLines)
+	if err != nil {
+		l.log.DebugContext(ctx, "read back output", "instance", id, "error", err)
+		return
+	}
+	defer past.Close()
+	since, err := l.logs.Recall(name, past, opened)
+	if err != nil {
+		l.log.DebugContext(ctx, "read back output", "instance", id, "error", err)
+	}
+	if !since.IsZero() {
+		l.log.DebugContext(ctx, "output read back", "instance", id, "since", since)
+	}
+}
+
+// met notes that an instance's output was opened, or could not be.
+func (l *Lookout) met(id segue.InstanceID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.opened[id] {
+		l.opened[id] = true
+		close(l.news)
+		l.news = make(chan struct{})
+	}
+}
+
+func (l *Lookout) forget(id segue.InstanceID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.opened, id)
+}
+
+// Await waits until the outputs of all instances that See told of were opened, and read back where they are, or until ctx is done.
+func (l *Lookout) Await(ctx context.Context) {
+	if l.options.Logs == nil {
+		return
+	}
+	for {
+		l.mu.Lock()
+		all, news := true, l.news
+		for id := range l.watched {
+			all = all && l.opened[id]
+		}
+		l.mu.Unlock()
+		if all {
+			return
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // scrape asks every instance for its metrics once. What does not answer has none.

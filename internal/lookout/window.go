@@ -24,16 +24,21 @@ func (l *Lookout) Past(until time.Time, servers []judge.ServerEvidence) []judge.
 	if l.options.Logs != nil {
 		past = join(past, l.logs.Begin(until, servers))
 	}
-	return slices.DeleteFunc(past, func(e judge.Evidence) bool { return e.Since.Before(clean) })
+	return slices.DeleteFunc(past, func(e judge.Evidence) bool { return e.Since.Before(clean) || old(e, until) })
 }
 
-// join puts what was written into the slices of what was counted. A slice of one kind alone is one, too.
+// old tells whether a slice is of no use any more.
+func old(e judge.Evidence, now time.Time) bool { return !e.Until.After(now.Add(-history)) }
+
+// join puts what was written into the slices of what was counted. A slice of one kind alone is one, too, and so is one that was counted for a part of the
+// time only: it stands for no more than that.
 func join(counted, written []judge.Evidence) []judge.Evidence {
+	const whole = 0.75
 	all := slices.Clone(written)
 	for _, minute := range counted {
 		middle := minute.Since.Add(minute.Length() / 2)
 		i := slices.IndexFunc(all, func(e judge.Evidence) bool { return !middle.Before(e.Since) && middle.Before(e.Until) })
-		if i < 0 {
+		if i < 0 || float64(minute.Length()) < whole*float64(all[i].Length()) {
 			all = append(all, minute)
 			continue
 		}
@@ -95,25 +100,26 @@ func (l *Lookout) End() {
 	l.logs.End()
 }
 
-// Remember adds what was counted while nothing was rolled out to the past.
+// Remember adds what was counted while nothing was rolled out to the past. The window stays the caller's.
 func (l *Lookout) Remember(window judge.Evidence) {
+	window.Servers = slices.Clone(window.Servers)
 	l.fill(&window)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.rollout || len(window.Servers) == 0 {
 		return
 	}
-	minute := window.Until.Truncate(slice)
-	if last := len(l.minutes) - 1; last >= 0 && l.minutes[last].Since.Truncate(slice).Equal(minute) {
+	minute, last := window.Until.Truncate(slice), len(l.minutes)-1
+	if last >= 0 && l.minutes[last].Since.Truncate(slice).Equal(minute) && !window.Since.After(l.minutes[last].Until) {
 		l.minutes[last] = Sum(l.minutes[last], window)
 		return
 	}
-	window.Since = minute
-	l.minutes = append(l.minutes, window)
-	most := min(int(keep/slice), max(5, rows/len(window.Servers)))
-	if n := len(l.minutes); n > most {
-		l.minutes = slices.Delete(l.minutes, 0, n-most)
+	if window.Since.Before(minute) && window.Length() < slice {
+		window.Since = minute
 	}
+	l.minutes = append(l.minutes, window)
+	most := min(int(history/slice), max(5, rows/len(window.Servers)))
+	l.minutes = slices.Delete(l.minutes, 0, max(0, len(l.minutes)-most))
 }
 
 // Sum adds a later window to an earlier one. Of gauges the mean is taken.

@@ -69,6 +69,17 @@ type Forecast struct {
 	PeakLoad float64 `json:"peak_load"`
 	// Finds are faults that the judges would find at the present traffic; empty where none was seen.
 	Finds []Prospect `json:"finds,omitempty"`
+	// Past is what the judges would compare servers with; absent where none looks back.
+	Past *Past `json:"past,omitempty"`
+}
+
+// Past is how much of the last hour is known of servers.
+type Past struct {
+	// Answers is for how long they were counted, Logs for how long the output of each was read.
+	Answers time.Duration `json:"answers_ns"`
+	Logs    time.Duration `json:"logs_ns"`
+	// Enough is how much it takes for errors and latency to fail a candidate, and not only hold it; 0 where they are not judged.
+	Enough time.Duration `json:"enough_ns"`
 }
 
 // Prospect is a fault, and the time in which half of such faults are found; 0 where it is not to be found at this traffic.

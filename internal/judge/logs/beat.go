@@ -42,11 +42,11 @@ type block struct {
 }
 
 // newBeat finds out from the history whether the line comes by the clock; nil when it does not.
-func newBeat(l *line, read map[segue.ServerName][]bool) *beat {
+func newBeat(l *line, read watched) *beat {
 	for _, minutes := range []int{1, 2, 5, 10} {
 		blocks, empty, phi, servers := 0.0, 0.0, 0.0, 0.0
-		for _, name := range slices.Sorted(maps.Keys(read)) {
-			n, none, p := regularity(l.past[name], read[name], minutes)
+		for _, name := range slices.Sorted(maps.Keys(read.servers)) {
+			n, none, p := regularity(l.past[name], read.servers[name], read.after, minutes)
 			if n == 0 {
 				continue
 			}
@@ -65,8 +65,9 @@ func newBeat(l *line, read map[segue.ServerName][]bool) *beat {
 	return nil
 }
 
-// regularity gives how many whole blocks of the history a server has, how many have none of the line, and variance/mean of its counts.
-func regularity(past []minute, read []bool, minutes int) (blocks, empty, phi float64) {
+// regularity gives how many whole blocks of the history a server has, how many have none of the line, and variance/mean of its counts. A block is
+// whole where it was read without a gap.
+func regularity(past []minute, read, after []bool, minutes int) (blocks, empty, phi float64) {
 	events := make([]float64, len(read))
 	for _, m := range past {
 		events[m.slice] = m.events
@@ -76,7 +77,7 @@ func regularity(past []minute, read []bool, minutes int) (blocks, empty, phi flo
 		count, whole := 0.0, true
 		for i := from; i < from+minutes; i++ {
 			count += events[i]
-			whole = whole && read[i]
+			whole = whole && read[i] && (i == from || after[i])
 		}
 		if !whole {
 			continue

@@ -190,6 +190,15 @@ func (g *Gatherer) open(output Output) *template.Stream {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.advance(time.Now())
+	s := g.source(output, now)
+	s.failed = false
+	s.outputs[output.Name]++
+	s.note(now)
+	return g.miner.Stream(output.Server)
+}
+
+// source gives what is known of a server, for an output of the instance that it has now.
+func (g *Gatherer) source(output Output, now time.Time) *source {
 	s := g.servers[output.Server]
 	if s == nil {
 		s = &source{instance: output.Instance, outputs: map[string]int{}}
@@ -203,10 +212,7 @@ func (g *Gatherer) open(output Output) *template.Stream {
 		s.instance, s.outputs, s.since = output.Instance, map[string]int{}, slotOf(now)
 		s.before = g.said(output.Server, s.since)
 	}
-	s.failed = false
-	s.outputs[output.Name]++
-	s.note(now)
-	return g.miner.Stream(output.Server)
+	return s
 }
 
 // said gives how often a server said what in a slot.
@@ -245,19 +251,22 @@ func (s *source) note(now time.Time) {
 	for _, open := range s.outputs {
 		all = all && open > 0
 	}
-	last := len(s.read) - 1
-	reading := last >= 0 && s.read[last].until.IsZero()
 	switch {
-	case all && !reading:
+	case all && !s.reading():
 		s.read = append(s.read, span{from: now})
-	case !all && reading:
-		s.read[last].until = now
+	case !all && s.reading():
+		s.read[len(s.read)-1].until = now
 	}
 	old := 0
 	for old < len(s.read) && !s.read[old].until.IsZero() && (len(s.read)-old > mostSpans || s.read[old].until.Before(now.Add(-history))) {
 		old++
 	}
 	s.read = s.read[old:]
+}
+
+func (s *source) reading() bool {
+	last := len(s.read) - 1
+	return last >= 0 && s.read[last].until.IsZero()
 }
 
 // lose counts lines that were dropped.

@@ -289,6 +289,28 @@ func (s *source) readIn(since, until time.Time) bool {
 	})
 }
 
+// Read gives for how long from since until until the output of each of the servers was read: the least of them.
+func (g *Gatherer) Read(since, until time.Time, servers []segue.ServerName) (least time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for i, server := range servers {
+		read := time.Duration(0)
+		if s := g.servers[server]; s != nil {
+			for _, r := range s.read {
+				to := until
+				if !r.until.IsZero() && r.until.Before(until) {
+					to = r.until
+				}
+				read += max(0, to.Sub(later(since, r.from)))
+			}
+		}
+		if i == 0 || read < least {
+			least = read
+		}
+	}
+	return least
+}
+
 func (s *source) lostIn(from, to int64) (lines int64) {
 	if s == nil {
 		return 0

@@ -124,27 +124,24 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 
 // begin learns the history, and enters what it has into the books.
 func (j *Judge) begin(window judge.Evidence) {
-	minutes, read := len(window.Before), map[segue.ServerName][]bool{}
-	for i, past := range window.Before {
+	for _, past := range window.Before {
 		j.meet(window, past.Templates)
+	}
+	kept, read := readSlices(window.Before)
+	for i, past := range kept {
 		for _, row := range past.Servers {
-			if !row.LogsRead || row.LogsLost > 0 {
-				continue
+			if readable(row) {
+				j.remember(i, past, row)
 			}
-			if read[row.Server] == nil {
-				read[row.Server] = make([]bool, minutes)
-			}
-			read[row.Server][i] = true
-			j.remember(i, past, row)
 		}
 	}
-	if minutes == 0 {
+	if len(kept) == 0 {
 		// Nothing tells what is new.
 		j.meet(window, window.Templates)
 	}
-	j.errorPhi = j.volume.phi(minutes)
+	j.errorPhi = j.volume.phi(read)
 	for _, l := range j.order {
-		j.settle(l, read, minutes)
+		j.settle(l, read)
 		l.old = true
 		more, less := j.books(l)
 		more.Known(l.ID, l.weight())
@@ -153,6 +150,52 @@ func (j *Judge) begin(window judge.Evidence) {
 		}
 		l.entered = true
 	}
+}
+
+// watched says of each server in which slices of history its output was read; after, of each slice whether it begins where the one before ended.
+type watched struct {
+	servers map[segue.ServerName][]bool
+	after   []bool
+}
+
+// readable tells whether a slice of a server's history can be used.
+func readable(row judge.ServerEvidence) bool { return row.LogsRead && row.LogsLost == 0 }
+
+// readSlices gives the slices of history in which anything was read: of the others nobody knows what there was to read.
+func readSlices(before []judge.Evidence) ([]judge.Evidence, watched) {
+	const near = time.Second
+	read := watched{servers: map[segue.ServerName][]bool{}}
+	var kept []judge.Evidence
+	for _, past := range before {
+		if slices.ContainsFunc(past.Servers, readable) {
+			last := len(kept) - 1
+			read.after = append(read.after, last >= 0 && past.Since.Sub(kept[last].Until).Abs() <= near)
+			kept = append(kept, past)
+		}
+	}
+	for i, past := range kept {
+		for _, row := range past.Servers {
+			if !readable(row) {
+				continue
+			}
+			if read.servers[row.Server] == nil {
+				read.servers[row.Server] = make([]bool, len(kept))
+			}
+			read.servers[row.Server][i] = true
+		}
+	}
+	return kept, read
+}
+
+// counts lists a server's counts of the slices that it was read in, those without any too.
+func (w watched) counts(server segue.ServerName, at func(slice int) float64) []float64 {
+	var counts []float64
+	for i, read := range w.servers[server] {
+		if read {
+			counts = append(counts, at(i))
+		}
+	}
+	return counts
 }
 
 // remember takes one server's slice of history.
@@ -175,16 +218,18 @@ func (j *Judge) remember(i int, past judge.Evidence, row judge.ServerEvidence) {
 }
 
 // settle draws from a line's history what is used over and over.
-func (j *Judge) settle(l *line, read map[segue.ServerName][]bool, minutes int) {
+func (j *Judge) settle(l *line, read watched) {
 	if !l.known() {
 		return
 	}
 	l.phi, l.eventPhi = 0, 0
 	for _, name := range slices.Sorted(maps.Keys(l.past)) {
-		units, events := make([]float64, minutes), make([]float64, minutes)
+		said := make([]minute, len(read.after))
 		for _, m := range l.past[name] {
-			units[m.slice], events[m.slice] = m.units, m.events
+			said[m.slice] = m
 		}
+		units := read.counts(name, func(i int) float64 { return said[i].units })
+		events := read.counts(name, func(i int) float64 { return said[i].events })
 		l.phi += evidence.Dispersion(units) / float64(len(l.past))
 		l.eventPhi += evidence.Dispersion(events) / float64(len(l.past))
 	}

@@ -53,15 +53,12 @@ func (v *volume) said(servers []segue.ServerName) (units float64) {
 }
 
 // phi is how errors scatter over the minutes of the history.
-func (v *volume) phi(minutes int) float64 {
+func (v *volume) phi(read watched) float64 {
 	sum, servers := 0.0, 0.0
 	// In order: floating-point sums depend on it.
 	for _, name := range slices.Sorted(maps.Keys(v.past)) {
 		past := v.past[name]
-		counts := make([]float64, minutes)
-		for i, n := range past {
-			counts[i] = n
-		}
+		counts := read.counts(name, func(i int) float64 { return past[i] })
 		sum, servers = sum+evidence.Dispersion(counts), servers+1
 	}
 	if servers == 0 {

@@ -211,7 +211,7 @@ func (v view) rule(f *segue.Finding, logE float64, stranger bool) {
 	case v.stable == 0:
 		f.Text += "; no server is left to compare with"
 	case stranger:
-		f.Text += "; but servers have too little of a history to tell whether it was always so"
+		f.Text += v.history.lacks()
 	case v.mixDiffers():
 		f.Text += "; but it gets other routes than the others"
 	case logE >= -math.Log(rate):

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"fmt"
 	"maps"
 	"math"
 	"slices"
@@ -13,8 +14,8 @@ import (
 )
 
 const (
-	// shortest is how long the history must be to tell anything of servers' habits: their moods last for minutes.
-	shortest = 20 * time.Minute
+	// EnoughPast is how long the history must be to tell anything of servers' habits: their moods last for minutes.
+	EnoughPast = 20 * time.Minute
 	// enoughPast is how many errors the history must have for servers' shares of them to be known.
 	enoughPast = 20
 	// mostPhi bounds what a server's moods may excuse.
@@ -29,6 +30,7 @@ type past struct {
 
 // history is what all did.
 type history struct {
+	// length is the time in which requests were counted: not that which nobody watched, or in which logs alone were read.
 	length  time.Duration
 	servers map[segue.ServerName]past
 	// errorPhi and latencyPhi are how much more counts scatter over the servers than independent requests would.
@@ -41,7 +43,9 @@ func newHistory(before []judge.Evidence) history {
 	h := history{servers: map[segue.ServerName]past{}}
 	var all telemetry.Distribution
 	for _, slice := range before {
-		h.length += max(0, slice.Length())
+		if counted := func(row judge.ServerEvidence) bool { return row.Requests > 0 }; slices.ContainsFunc(slice.Servers, counted) {
+			h.length += max(0, slice.Length())
+		}
 		for _, row := range slice.Servers {
 			p := h.servers[row.Server]
 			p.requests += positive(row.Requests)
@@ -154,7 +158,16 @@ func (h history) knows(mine, others side) bool {
 			}
 		}
 	}
-	return h.length >= shortest
+	return h.length >= EnoughPast
+}
+
+// lacks says why a server that has no history cannot be failed, and what to do.
+func (h history) lacks() string {
+	if h.length >= EnoughPast {
+		return "; but a server has no history to tell whether it was always so"
+	}
+	return fmt.Sprintf("; but of the %.0f min of history that it takes to tell whether it was always so, servers have %.0f: decide yourself, and keep `segue serve` running before the next one",
+		EnoughPast.Minutes(), math.Floor(h.length.Minutes()))
 }
 
 // sum adds up servers' requests and errors.

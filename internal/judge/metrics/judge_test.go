@@ -147,9 +147,9 @@ func TestJudge(t *testing.T) {
 		{"slow, before it is warm", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 90_000) }), theirs: good, others: 3, history: true}, "inconclusive", "inconclusive: web-1 is not compared yet", "", ""},
 		{"age is not known", fixed{windows: 5, mine: asking(100, 10), theirs: good, others: 3, history: true, change: func(_ int, e *judge.Evidence) { e.Servers[0].Started = time.Time{} }}, "fail: 20 answers failed", "inconclusive", "", ""},
 		{"error rate", fixed{windows: 6, mine: asking(600, 6), theirs: asking(600, 1), others: 3, age: hour, history: true}, "fail: 1.0 % of answers failed on web-1, 0.2 % on the others; evidence", "pass", "", " of 219 needed"},
-		{"errors, without history", fixed{windows: 60, mine: asking(600, 4), theirs: asking(600, 1), others: 3, age: hour}, "hold: 0.7 % of answers failed on web-1", "pass", "", "too little of a history"},
+		{"errors, without history", fixed{windows: 60, mine: asking(600, 4), theirs: asking(600, 1), others: 3, age: hour}, "hold: 0.7 % of answers failed on web-1", "pass", "", "servers have 0: decide yourself"},
 		{"slow", fixed{windows: 6, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 40_000) }), theirs: good, others: 3, age: hour, history: true}, "inconclusive", "fail: p", "", " ms on the others; evidence"},
-		{"slow, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 80_000) }), theirs: good, others: 3, age: hour}, "", "hold: p", "", "too little of a history"},
+		{"slow, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 80_000) }), theirs: good, others: 3, age: hour}, "", "hold: p", "", "servers have 0: decide yourself"},
 		{"slow beyond any machine, without history", fixed{windows: 30, mine: with(good, func(s *judge.ServerEvidence) { s.Latency = durations(100, 150_000) }), theirs: good, others: 3, age: hour}, "", "fail: p", "", " ms on the others; evidence"},
 		{
 			"another mix",

@@ -181,7 +181,7 @@ func (v view) failingRoutes(s *subject) []segue.Finding {
 		case v.stable == 0:
 			f.Ruling, f.Text = segue.RulingHold, f.Text+"; no server is left to compare with"
 		case of.stranger:
-			f.Ruling, f.Text = segue.RulingHold, f.Text+"; but servers have too little of a history to tell whether it was always so"
+			f.Ruling, f.Text = segue.RulingHold, f.Text+v.history.lacks()
 		case !fails:
 			f.Ruling = segue.RulingHold
 		}

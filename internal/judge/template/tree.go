@@ -131,15 +131,24 @@ func (t *Tree) Learn(l *Line, raw []byte, now time.Time) Match {
 		t.remember(l.seq, e)
 		t.remember(seq, e)
 	}
-	e.Last = now
-	e.Count++
+	e.said(now)
 	c := e.canon()
 	if c != e {
-		c.Last = now
-		c.Count++
+		c.said(now)
 	}
 	match.ID = c.ID
 	return match
+}
+
+// said counts a line. One that is read late, from what was written before, makes no template younger.
+func (e *entry) said(at time.Time) {
+	e.Count++
+	if at.After(e.Last) {
+		e.Last = at
+	}
+	if at.Before(e.First) {
+		e.First = at
+	}
 }
 
 // Find gives the line's template without learning; ok is false when it has none.
