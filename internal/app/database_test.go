@@ -55,6 +55,7 @@ func newShop(t *testing.T, driver string, customers int) *shopRig {
 		{"127.0.0.1:8080", r.address},
 		{"drain: {within: 30s}", "drain: {within: 1s, spread: 500ms}"},
 		{"bake: 30s", "bake: 2s"},
+		{"within: 10s}", "within: 2m}"}, // the first shop writes all customers before it is ready
 		{"${DATABASE_URL:-file:shop.db}", address},
 		{"${SHOP_DRIVER:-sqlite}", driver},
 		{"${SHOP_CUSTOMERS:-1000}", fmt.Sprint(customers)},

@@ -28,7 +28,7 @@ func TestPlaceboLeavesThePastAlone(t *testing.T) {
 	settings := segue.Service{Name: "web", Judging: segue.Judging{Placebo: true, Budget: 0.05}}
 	p := newPlacebo(settings, func(segue.Service, segue.ReleaseName) []judge.Judge { return []judge.Judge{judging} })
 	past := lookout.New(lookout.Options{})
-	since := time.Unix(1_700_000_000, 0)
+	since := time.Now().Add(-time.Minute)
 	window := judge.Evidence{Service: "web", Since: since, Until: since.Add(time.Second)}
 	for _, name := range []segue.ServerName{"web-1", "web-2", "web-3"} {
 		window.Servers = append(window.Servers, judge.ServerEvidence{Server: name, Release: "v1", Requests: 10})

@@ -140,3 +140,21 @@ func BenchmarkWeigh(b *testing.B) {
 		b.StartTimer()
 	}
 }
+
+// A clock that is set back makes a server young again, after its start was over.
+func TestAClockSetBackIsNoFault(t *testing.T) {
+	t.Parallel()
+	started := time.Date(2026, 3, 3, 9, 0, 0, 0, time.UTC)
+	j := logs.New(logs.Config{})
+	for _, since := range []time.Time{started, started.Add(10 * time.Minute), started.Add(time.Second)} {
+		row := judge.ServerEvidence{
+			Server: "web-1", Release: "v2", Started: started, LogsRead: true, Logs: []judge.LogCount{{Template: "0000000000000001", Units: 1, Events: 1}},
+		}
+		other := row
+		other.Server, other.Release = "web-2", "v1"
+		j.Weigh(judge.Evidence{
+			Service: "web", Stable: "v1", Candidate: "v2", Since: since, Until: since.Add(10 * time.Second), Servers: []judge.ServerEvidence{row, other},
+			Templates: []judge.LogTemplate{{ID: "0000000000000001", Text: "ready", Severity: "info"}},
+		})
+	}
+}

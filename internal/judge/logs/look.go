@@ -80,7 +80,7 @@ func (j *Judge) look(window judge.Evidence) *look {
 			continue
 		}
 		r.starting = !e.Started.IsZero() && window.Since.Before(e.Started.Add(warm))
-		if r.starting && !r.started.Equal(e.Started) {
+		if r.starting && (r.start == nil || !r.started.Equal(e.Started)) { // a clock that was set back begins the start again
 			r.started, r.start = e.Started, map[*line]float64{}
 		}
 		l.rows = append(l.rows, r)
