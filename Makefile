@@ -15,6 +15,9 @@ BENCH_PROGRAMS := haproxy nginx wrk
 # Asked by the shell, when its line runs: make would expand it before scripts/test-deps has installed the compiler.
 RACE = $$(command -v cc >/dev/null && echo -race -gcflags=modernc.org/...=-race=false)
 
+# Tests of how often and how late judges are right only compute, in one goroutine: a part of them with the detector, all without it.
+RATES := ^Test(Equal|Rolling|Delays|Seconds|Growth|Kayenta|FaultsAreFound)
+
 .DEFAULT_GOAL := help
 .PHONY: help build demo test e2e race lint fmt gen bench fuzz release clean
 
@@ -31,6 +34,7 @@ test: ## every test, end-to-end ones included, under the race detector
 	scripts/test-deps $(TEST_PROGRAMS)
 	scripts/test-postgres
 	go test $(RACE) -p 2 -timeout 20m ./...
+	go test -timeout 20m -run '$(RATES)' ./internal/judge/metrics ./internal/app
 
 e2e: ## the end-to-end tests (TestE2E...) alone, with what they print
 	go test -count=1 -v -timeout 10m -run '^TestE2E' ./...

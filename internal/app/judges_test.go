@@ -35,7 +35,7 @@ func TestEqualReleasesStay(t *testing.T) {
 	t.Parallel()
 	n := 100
 	if testing.Short() || detector {
-		n = 20
+		n = 6
 	}
 	result := judgetest.AA(n, panelOf(shopSettings()))
 	t.Logf("%d of %d equal releases were rolled back; by the rule \"a line that no other server wrote\", %d", result.False, n, result.Naive)
@@ -53,7 +53,7 @@ func TestFaultsAreFound(t *testing.T) {
 	t.Parallel()
 	scenarios := judgetest.Suite()
 	if testing.Short() || detector {
-		scenarios = everyFifth(scenarios)
+		scenarios = everyTenth(scenarios)
 	}
 	outcomes := judgetest.RunAll(panelOf(shopSettings()), scenarios)
 	score := judgetest.Score(outcomes)
@@ -68,10 +68,10 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
-// everyFifth keeps some of each kind.
-func everyFifth(all []judgetest.Scenario) []judgetest.Scenario {
-	some := make([]judgetest.Scenario, 0, len(all)/5+1)
-	for i := 0; i < len(all); i += 5 {
+// everyTenth keeps some: judges run in one goroutine, so that the race detector has little to find, and `make test` plays all without it.
+func everyTenth(all []judgetest.Scenario) []judgetest.Scenario {
+	some := make([]judgetest.Scenario, 0, len(all)/10+1)
+	for i := 0; i < len(all); i += 10 {
 		some = append(some, all[i])
 	}
 	return some

@@ -5,8 +5,10 @@
 package judgetest
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -154,7 +156,11 @@ func testSame(t *testing.T, make func() judge.Judge, change func(judge.Evidence)
 		a, b := make(), make()
 		for window := range w.Windows() {
 			changed := change(copied(window))
-			if diff := cmp.Diff(a.Weigh(window), b.Weigh(changed), options...); diff != "" {
+			want, got := a.Weigh(window), b.Weigh(changed)
+			if reflect.DeepEqual(want, got) {
+				continue // which takes a tenth of the time
+			}
+			if diff := cmp.Diff(want, got, options...); diff != "" {
 				t.Fatalf("until %s (-want +got):\n%s", window.Until, diff)
 			}
 		}
@@ -166,13 +172,17 @@ func nearly(a, b float64) bool {
 	return a == b || math.Abs(a-b) <= 1e-9*math.Max(math.Abs(a), math.Abs(b))
 }
 
-func stored(t *testing.T, e judge.Evidence) judge.Evidence {
+func marshalled(t *testing.T, e judge.Evidence) []byte {
 	text, err := json.Marshal(e)
 	if err != nil {
 		t.Fatalf("marshal evidence: %v", err)
 	}
+	return text
+}
+
+func stored(t *testing.T, e judge.Evidence) judge.Evidence {
 	var again judge.Evidence
-	if err := json.Unmarshal(text, &again); err != nil {
+	if err := json.Unmarshal(marshalled(t, e), &again); err != nil {
 		t.Fatalf("unmarshal evidence: %v", err)
 	}
 	return again
@@ -206,10 +216,10 @@ func turned(e judge.Evidence) judge.Evidence {
 func testPure(t *testing.T, make func() judge.Judge) {
 	j := make()
 	for window := range trials()[1].Windows() {
-		before := stored(t, window)
+		before := marshalled(t, window)
 		j.Weigh(window)
-		if diff := cmp.Diff(before, stored(t, window)); diff != "" {
-			t.Fatalf("Weigh changed the evidence (-before +after):\n%s", diff)
+		if after := marshalled(t, window); !bytes.Equal(before, after) {
+			t.Fatalf("Weigh changed the evidence (-before +after):\n%s", cmp.Diff(string(before), string(after)))
 		}
 	}
 }

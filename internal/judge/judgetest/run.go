@@ -1,6 +1,7 @@
 package judgetest
 
 import (
+	"context"
 	"iter"
 	"runtime"
 	"slices"
@@ -123,20 +124,23 @@ type AAResult struct {
 
 // AA runs n rollouts in which nothing changes: fleets of 2, 4 and 10 servers, all styles, all hours of the day, every other one mirrored.
 func AA(n int, judges func() []judge.Judge) AAResult {
+	trial := rehearsal.Trial{Panels: []func() []judge.Judge{judges, func() []judge.Judge { return []judge.Judge{rehearsal.NewNaive()} }}}
 	scenarios := AAWorlds(n)
+	for _, s := range scenarios {
+		trial.Worlds = append(trial.Worlds, s.World)
+	}
+	played, _ := trial.Run(context.Background(), func() {}) // which nobody stops
 	result := AAResult{Worlds: n}
-	for _, o := range RunAll(judges, scenarios) {
-		switch o.Ruling {
+	for i, p := range played {
+		switch p.Outcomes[0].Ruling {
 		case segue.RulingFail:
 			result.False++
-			result.Failed = append(result.Failed, o)
+			result.Failed = append(result.Failed, Outcome{scenarios[i], p.Outcomes[0]})
 		case segue.RulingHold:
 			result.Held++
 		default:
 		}
-	}
-	for _, o := range RunAll(func() []judge.Judge { return []judge.Judge{rehearsal.NewNaive()} }, scenarios) {
-		if o.Ruling == segue.RulingFail {
+		if p.Outcomes[1].Ruling == segue.RulingFail {
 			result.Naive++
 		}
 	}

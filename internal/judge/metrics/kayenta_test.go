@@ -21,7 +21,7 @@ func looks(w world) (scores []float64) {
 // TestKayentaOfEqualReleases measures how often Kayenta's rule fails or doubts a release that is the same as stable. Its docstring has the figures.
 func TestKayentaOfEqualReleases(t *testing.T) {
 	t.Parallel()
-	const runs = 25
+	runs := float64(some(25))
 	for _, test := range []struct {
 		name                                 string
 		alike                                bool
@@ -31,7 +31,7 @@ func TestKayentaOfEqualReleases(t *testing.T) {
 		{"servers that differ for good", false, 0.9, 1, 0.95, 1},
 	} {
 		once, failed, ever := 0.0, 0.0, 0.0
-		for seed := range runs {
+		for seed := range int(runs) {
 			w := usual(3, 60)
 			w.past, w.gauges, w.autocorrelation, w.seed, w.alike = 0, 3, 0.6, uint64(seed), test.alike
 			scores := looks(w)
@@ -50,7 +50,10 @@ func TestKayentaOfEqualReleases(t *testing.T) {
 		}
 		t.Logf("%s: Kayenta's rule does not pass %.2f at one look after 60 min (fails %.2f), %.2f at some look from the 10th minute on",
 			test.name, once/runs, failed/runs, ever/runs)
-		if once < test.onceLow*runs || once > test.onceHigh*runs || ever < test.everLow*runs || ever > test.everHigh*runs {
+		off := func(n, low, high float64) bool {
+			return n/runs < low-slack(int(runs)) || n/runs > high+slack(int(runs))
+		}
+		if off(once, test.onceLow, test.onceHigh) || off(ever, test.everLow, test.everHigh) {
 			t.Errorf("%s: %.2f once, %.2f ever: not what the docstring says", test.name, once/runs, ever/runs)
 		}
 	}

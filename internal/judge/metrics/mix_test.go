@@ -12,13 +12,17 @@ import (
 // users ask a server for what each of them is used to.
 func users(random *rand.Rand, server segue.ServerName, release segue.ReleaseName, shares []float64, requests int) judge.ServerEvidence {
 	row := judge.ServerEvidence{Server: server, Release: release, Requests: int64(requests), Routes: map[string]int64{}}
+	counts := make([]int64, len(shares))
 	for range requests {
 		at, route := random.Float64(), 0
 		for at > shares[route] && route < len(shares)-1 {
 			at -= shares[route]
 			route++
 		}
-		row.Routes[fmt.Sprintf("GET /%d", route)]++
+		counts[route]++
+	}
+	for route, n := range counts {
+		row.Routes[fmt.Sprintf("GET /%d", route)] = n
 	}
 	return row
 }

@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
+	"testing"
 	"time"
 
 	"github.com/segue-deploy/segue"
@@ -202,6 +203,23 @@ func run(j judge.Judge, windows []judge.Evidence) course {
 		}
 	}
 	return c
+}
+
+// some is how many of so many rollouts are played. Judges run in one goroutine: in what they compute the race detector has little to find, so that a
+// part will do for it; `make test` plays all of them without it.
+func some(rollouts int) int {
+	if detector || testing.Short() {
+		return max(5, rollouts/8)
+	}
+	return rollouts
+}
+
+// slack is what chance may add to a share of so few: two rollouts, and nothing where all are played.
+func slack(rollouts int) float64 {
+	if detector || testing.Short() {
+		return 2 / float64(rollouts)
+	}
+	return 0
 }
 
 // share tells how many of the courses came to one of the keys.
