@@ -52,7 +52,7 @@ const (
 // grow, hold.
 //
 // Moods of servers are no part of what an e-value promises. With moods of 10 % that last for ten minutes, on servers that differ by 30 % for good,
-// 1 % of equal releases fail and 2 % are held (tests named EqualReleases); without moods it is less than the error rate.
+// 0.3 % of equal releases fail and 2.3 % are held (tests named EqualReleases); without moods it is less than the error rate.
 type Judge struct {
 	config   Config
 	begun    bool
