@@ -127,6 +127,47 @@ func TestStartsDoNotFail(t *testing.T) {
 	}
 }
 
+// Of processes that began before the rollout the first words were not heard, and what was written earlier is not new.
+func TestStartsThatWereNotHeard(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		first time.Time
+		want  string
+	}{
+		{"a start half seen tells nothing of the others", noon, "no start of v1 was seen"},
+		{"what was written before is no news", noon.Add(-time.Hour), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			j := logs.New(logs.Config{})
+			line := named(1, "info", "starting freshly")
+			line.First = test.first
+			var last []segue.Finding
+			for i := range 18 {
+				since := noon.Add(time.Duration(i) * 10 * time.Second)
+				e := judge.Evidence{Service: "web", Stable: "v1", Candidate: "v2", Since: since, Until: since.Add(10 * time.Second)}
+				for name, started := range map[segue.ServerName]time.Duration{"web-1": 5 * time.Second, "web-2": -40 * time.Second, "web-3": -40 * time.Second} {
+					row := judge.ServerEvidence{Server: name, Release: "v1", Started: noon.Add(started), LogsRead: true, Requests: 100}
+					if name == "web-1" {
+						row.Release = "v2"
+					}
+					if name == "web-1" && i == 1 {
+						e.Templates = []judge.LogTemplate{line}
+						row.Logs = []judge.LogCount{{Template: line.ID, Units: 1, Events: 1}}
+					}
+					e.Servers = append(e.Servers, row)
+				}
+				last = j.Weigh(e)
+			}
+			f, ok := about(last, "only in its first minute")
+			if ok != (test.want != "") || ok && !strings.Contains(f.Text, test.want) {
+				t.Errorf("want %q: %+v", test.want, last)
+			}
+		})
+	}
+}
+
 func TestCaveat(t *testing.T) {
 	t.Parallel()
 	caveat := logs.Caveat{ID: "known-1", Match: "brandnew", Owner: "ops", Reason: "known", Rate: 1, Expires: noon.Add(24 * time.Hour)}

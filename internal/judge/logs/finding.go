@@ -98,6 +98,9 @@ func (j *Judge) more(l *look, line *line, rejected bool) (f segue.Finding, ok bo
 		f.Left = left(line.logMore, math.Log(f.Threshold), l.Until.Sub(line.first))
 	}
 	what := "is new"
+	if j.older(line) {
+		what = "was not there in the hour before, and is"
+	}
 	if f.BaselineSamples > 0 || line.known() {
 		what = fmt.Sprintf("comes %s as often", times(f.Value, f.Baseline))
 	}
@@ -111,6 +114,9 @@ func (j *Judge) more(l *look, line *line, rejected bool) (f segue.Finding, ok bo
 	}
 	return f, true
 }
+
+// older tells whether the line was written before all that the rollout is compared with.
+func (j *Judge) older(line *line) bool { return !line.First.IsZero() && line.First.Before(j.opened) }
 
 // rule is the policy about a line that the candidate says more often. Errors fail it, by slots, or by lines if they clearly burst; so do
 // warnings that burst. What may be either, since severities are unreadable, is held.

@@ -45,6 +45,8 @@ type Config struct {
 type Judge struct {
 	config Config
 	begun  bool
+	// opened is when the rollout began.
+	opened time.Time
 	lines  map[string]*line
 	order  []*line // as met
 	alias  map[string]string
@@ -108,7 +110,7 @@ func (j *Judge) Weigh(window judge.Evidence) []segue.Finding {
 	window.Servers = slices.Clone(window.Servers)
 	slices.SortStableFunc(window.Servers, func(a, b judge.ServerEvidence) int { return cmp.Compare(a.Server, b.Server) })
 	if !j.begun {
-		j.begun = true
+		j.begun, j.opened = true, window.Since
 		j.begin(window)
 	}
 	j.meet(window, window.Templates)

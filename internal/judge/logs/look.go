@@ -80,8 +80,12 @@ func (j *Judge) look(window judge.Evidence) *look {
 			continue
 		}
 		r.starting = !e.Started.IsZero() && window.Since.Before(e.Started.Add(warm))
-		if r.starting && (r.start == nil || !r.started.Equal(e.Started)) { // a clock that was set back begins the start again
-			r.started, r.start = e.Started, map[*line]float64{}
+		if r.starting && !r.started.Equal(e.Started) {
+			r.started, r.start = e.Started, nil
+			// Of a stable process that is older than the rollout, the first words were not heard.
+			if side == candidate || !window.Since.After(e.Started.Add(slot)) {
+				r.start = map[*line]float64{}
+			}
 		}
 		l.rows = append(l.rows, r)
 		l.all[side].add(r, window.Length().Seconds())
@@ -169,7 +173,9 @@ func (j *Judge) add(l *look, r row, n judge.LogCount) {
 		t.steady[r.side] += float64(n.Units)
 		return
 	}
-	r.start[line] += float64(n.Units)
+	if r.start != nil {
+		r.start[line] += float64(n.Units)
+	}
 	if r.side == candidate {
 		line.starting += n.Units
 	}

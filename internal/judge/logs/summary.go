@@ -88,7 +88,7 @@ func (j *Judge) missing(l *look) string {
 func (j *Judge) atStart(l *look) []segue.Finding {
 	var news []*line
 	for _, line := range j.order {
-		if !line.bad() && !line.known() && line.starting > 0 && line.starting == line.units(candidate) && line.units(others) == 0 && line.start[others] == 0 {
+		if !line.bad() && !line.known() && !j.older(line) && line.starting > 0 && line.starting == line.units(candidate) && line.units(others) == 0 && line.start[others] == 0 {
 			news = append(news, line)
 		}
 	}
@@ -102,7 +102,11 @@ func (j *Judge) atStart(l *look) []segue.Finding {
 	if j.starts[others] > 0 {
 		seen = fmt.Sprintf("none of %.0f starts of %s had them", j.starts[others], stable(l))
 	}
-	f.Text = fmt.Sprintf("%d lines that %s wrote only in its first minute are new (%s), one is: %s", len(news), l.Candidate, seen, news[0].Text)
+	lines := "1 line that %s wrote only in its first minute is new (%s): %s"
+	if len(news) > 1 {
+		lines = fmt.Sprint(len(news)) + " lines that %s wrote only in its first minute are new (%s), one is: %s"
+	}
+	f.Text = fmt.Sprintf(lines, l.Candidate, seen, news[0].Text)
 	return []segue.Finding{f}
 }
 

@@ -189,8 +189,8 @@ func TestCompareIsBounded(t *testing.T) {
 func TestSamplesShowNoSecrets(t *testing.T) {
 	t.Parallel()
 	differences := responses.Compare(responses.Triple{
-		Primary:   jsonAnswer(`{"currency":"EUR","access_token":"abc","key":"sk9f8a7s6d5f4a3s2d1","email":"a@example.org"}`),
-		Candidate: jsonAnswer(`{"currency":"USD","access_token":"abd","key":"sk9f8a7s6d5f4a3s2d2","email":"b@example.org"}`),
+		Primary:   jsonAnswer(`{"currency":"EUR","price":10.5000000003147,"card":4111.5,"access_token":"abc","key":"sk9f8a7s6d5f4a3s2d1","email":"a@example.org"}`),
+		Candidate: jsonAnswer(`{"currency":"USD","price":99.00000000012,"card":4112.5,"access_token":"abd","key":"sk9f8a7s6d5f4a3s2d2","email":"b@example.org"}`),
 	})
 	samples := map[string]string{}
 	for _, d := range differences {
@@ -198,6 +198,7 @@ func TestSamplesShowNoSecrets(t *testing.T) {
 	}
 	want := map[string]string{
 		"body:$.currency": `"EUR" → "USD"`, "body:$.access_token": "(5 bytes) → (5 bytes)",
+		"body:$.price": "10.5 → 99", "body:$.card": "(6 bytes) → (6 bytes)",
 		"body:$.key": "(21 bytes) → (21 bytes)", "body:$.email": "(15 bytes) → (15 bytes)",
 	}
 	if diff := cmp.Diff(want, samples); diff != "" {

@@ -273,6 +273,9 @@ func display(name string, v any) string {
 	case string:
 		return shown(name, strconv.Quote(v), textKept+2)
 	case json.Number:
+		if f, err := v.Float64(); err == nil && strings.ContainsAny(v.String(), ".eE") && !secret(name) {
+			return strconv.FormatFloat(f, 'g', 10, 64) // A fraction is nobody's number, however many digits it has.
+		}
 		return shown(name, v.String(), textKept)
 	default:
 		return fmt.Sprint(v)

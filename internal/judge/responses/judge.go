@@ -266,8 +266,15 @@ func (j *Judge) reports(window judge.Evidence) []segue.Finding {
 	}
 	if n := len(noisy); n > 0 {
 		slices.Sort(noisy)
-		report(int64(n), fmt.Sprintf("not compared at %d places, where stable servers differ from each other: %s",
-			n, strings.Join(noisy[:min(n, shownPaths)], "; ")))
+		places := "1 place"
+		if n > 1 {
+			places = fmt.Sprintf("%d places", n)
+		}
+		text := strings.Join(noisy[:min(n, shownPaths)], "; ")
+		if more := n - shownPaths; more > 0 {
+			text += fmt.Sprintf("; and %d more", more)
+		}
+		report(int64(n), fmt.Sprintf("not compared at %s, where stable servers differ from each other: %s", places, text))
 	}
 	for _, reason := range slices.Sorted(maps.Keys(j.leftOut)) {
 		report(j.leftOut[reason], fmt.Sprintf("left out %d times: %s", j.leftOut[reason], reason))
