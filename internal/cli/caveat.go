@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -43,7 +44,9 @@ func newCaveatAdd(s *session) *cobra.Command {
 		Use:   "add FINGERPRINT",
 		Short: "Make a caveat of a finding",
 		Long: `Add writes a caveat into ` + caveatsFile + `, of a finding that "segue compare" or "segue why" shows with its fingerprint. The first
-characters of the fingerprint are enough where no other finding begins so.`,
+characters of the fingerprint are enough where no other finding begins so.
+
+What the finding saw, in lines a minute and server or as a share of the answers, is written down as usual (rate, share).`,
 		Example: `  segue caveat add 8f14 --owner maria --reason "bank is down" --expires 30d`,
 		Args:    needs(1, 1, "the fingerprint of one finding"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -56,6 +59,9 @@ characters of the fingerprint are enough where no other finding begins so.`,
 			}
 			finding, err := s.findFinding(c, args[0])
 			if err != nil {
+				return err
+			}
+			if err := caveat.Learn(finding); err != nil {
 				return err
 			}
 			caveat.Fingerprint, caveat.Expires = finding.Fingerprint, s.d.Now().Add(life).UTC().Truncate(24*time.Hour)
@@ -159,6 +165,12 @@ func (s *session) addCaveat(caveat logs.Caveat, finding segue.Finding) error {
 	}
 	s.print("Added %s to %s, until %s:", caveat.ID, path, caveat.Expires.Format(time.DateOnly))
 	s.print("  %s", clip(printable(finding.Text), 140))
+	switch {
+	case caveat.Rate > 0:
+		s.print("  usual: %.3g a minute and server; it alarms again at %.3g times that", caveat.Rate, cmp.Or(caveat.Ceiling, logs.DefaultCeiling))
+	case caveat.Share > 0:
+		s.print("  usual: %.3g %% of the answers; it alarms again at %.3g times that", 100*caveat.Share, cmp.Or(caveat.Ceiling, logs.DefaultCeiling))
+	}
 	s.say("It counts from the next deploy on; commit the file.")
 	return nil
 }

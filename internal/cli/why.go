@@ -111,7 +111,11 @@ func whyLines(r receipt.Receipt, paint palette) []string {
 		lines = append(lines, errorRates(verdict.Findings, paint)...)
 		for _, finding := range verdict.Findings {
 			if finding.Text != "" && finding.Ruling != segue.RulingPass {
-				lines = append(lines, "    "+printable(finding.Text))
+				line := "    " + printable(finding.Text)
+				if finding.Fingerprint != "" {
+					line += paint.faint(" · fingerprint " + printable(finding.Fingerprint))
+				}
+				lines = append(lines, line)
 			}
 		}
 	}

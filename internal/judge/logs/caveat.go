@@ -10,8 +10,8 @@ import (
 	"github.com/segue-deploy/segue"
 )
 
-// defaultCeiling is how many times its usual rate a caveat excuses.
-const defaultCeiling = 5
+// DefaultCeiling is how many times its usual rate a caveat excuses.
+const DefaultCeiling = 5
 
 // Caveat is a finding that a team knows of and lives with. It is no mute button: it moves what is expected, and at Ceiling times its usual
 // rate the finding counts again.
@@ -54,7 +54,7 @@ func (c *Caveat) ceiling() float64 {
 	if c.Ceiling > 1 {
 		return c.Ceiling
 	}
-	return defaultCeiling
+	return DefaultCeiling
 }
 
 // margin is the ratio to its usual rate up to which it is innocent for a test: half way to the ceiling on a scale of ratios, so that both
@@ -64,8 +64,41 @@ func (c *Caveat) margin() float64 { return math.Sqrt(c.ceiling()) }
 // rated tells whether it says what is usual.
 func (c *Caveat) rated() bool { return c.Rate > 0 || c.Share > 0 }
 
+// Learn takes what the finding saw for usual: the rate of a log line, else the share of what was compared. A line that comes less often has none.
+func (c *Caveat) Learn(f segue.Finding) error {
+	if f.Judge != "logs" {
+		share, _ := shareOf(f)
+		c.Share = roughly(min(1, share))
+		return nil
+	}
+	if f.Value < f.Baseline {
+		return segue.Errorf(segue.KindInvalid, "the line comes less often, and a caveat excuses what comes more often").
+			WithHint("put its text into judges.logs.expected of the project's file")
+	}
+	c.Rate = roughly(f.Value)
+	return nil
+}
+
+// roughly keeps two digits.
+func roughly(v float64) float64 {
+	if v <= 0 {
+		return 0
+	}
+	scale := math.Pow(10, math.Floor(math.Log10(v))-1)
+	return math.Ceil(v/scale-1e-9) * scale
+}
+
+// shareOf gives a finding's value and baseline: of counts, as shares of what was compared.
+func shareOf(f segue.Finding) (value, baseline float64) {
+	value, baseline = f.Value, f.Baseline
+	if f.Unit == "count" && f.Samples > 0 {
+		value, baseline = value/float64(f.Samples), baseline/float64(max(f.BaselineSamples, 1))
+	}
+	return value, baseline
+}
+
 // Excuse applies caveats to findings of other judges, by fingerprint: what is against the candidate and within ceiling times the usual share
-// (or rate, or what stable has) becomes a report. Value and Baseline of a finding are taken for shares. It changes findings in place.
+// (or rate, or what stable has) becomes a report. It changes findings in place.
 func Excuse(caveats []Caveat, service segue.ServiceName, at time.Time, findings []segue.Finding) {
 	for i := range findings {
 		f := &findings[i]
@@ -84,11 +117,12 @@ func Excuse(caveats []Caveat, service segue.ServiceName, at time.Time, findings 
 
 func (c *Caveat) excuse(f *segue.Finding) {
 	f.Caveat = c.ID
+	value, baseline := shareOf(*f)
 	usual := max(c.Share, c.Rate)
 	if usual == 0 {
-		usual = f.Baseline
+		usual = baseline
 	}
-	if limit := c.ceiling() * usual; f.Value > limit {
+	if limit := c.ceiling() * usual; value > limit {
 		f.Text += fmt.Sprintf("; caveat %s excuses it up to %.3g", c.ID, limit)
 		return
 	}

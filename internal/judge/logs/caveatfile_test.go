@@ -152,8 +152,11 @@ func TestFormatCaveatRoundTrip(t *testing.T) {
 func TestExcuse(t *testing.T) {
 	t.Parallel()
 	caveats := []logs.Caveat{{ID: "c", Fingerprint: "GET /a $.total", Reason: "rounding", Share: 0.01, Expires: noon.Add(time.Hour)}}
-	finding := func(value float64) []segue.Finding {
-		return []segue.Finding{{Judge: "answers", Ruling: segue.RulingFail, Release: "v2", Fingerprint: "GET /a $.total", Value: value, Text: "differs"}}
+	finding := func(share float64) []segue.Finding {
+		return []segue.Finding{{
+			Judge: "responses", Ruling: segue.RulingFail, Release: "v2", Fingerprint: "GET /a $.total", Unit: "count",
+			Value: 1000 * share, Samples: 1000, BaselineSamples: 1000, Text: "differs",
+		}}
 	}
 	for _, test := range []struct {
 		name  string
@@ -172,5 +175,26 @@ func TestExcuse(t *testing.T) {
 		if findings[0].Ruling != test.want || findings[0].Caveat != test.id {
 			t.Errorf("%s: %+v", test.name, findings[0])
 		}
+	}
+}
+
+// A caveat that is made of a finding excuses just that.
+func TestLearnt(t *testing.T) {
+	t.Parallel()
+	differing := segue.Finding{Judge: "responses", Ruling: segue.RulingHold, Fingerprint: "GET /a $.total", Unit: "count", Value: 209, Samples: 209, BaselineSamples: 209}
+	all := logs.Caveat{ID: "c", Fingerprint: "GET /a $.total"}
+	if err := all.Learn(differing); err != nil || all.Share != 1 || all.Rate != 0 {
+		t.Errorf("%+v, %v", all, err)
+	}
+	findings := []segue.Finding{differing}
+	if logs.Excuse([]logs.Caveat{all}, "web", noon, findings); findings[0].Ruling != segue.RulingReport {
+		t.Errorf("%+v", findings[0])
+	}
+	var line logs.Caveat
+	if err := line.Learn(segue.Finding{Judge: "logs", Unit: "per minute", Value: 5.934, Samples: 12}); err != nil || line.Rate != 6 {
+		t.Errorf("%+v, %v", line, err)
+	}
+	if err := line.Learn(segue.Finding{Judge: "logs", Unit: "per minute", Value: 0, Baseline: 6}); segue.KindOf(err) != segue.KindInvalid {
+		t.Errorf("a line that is gone: %v", err)
 	}
 }

@@ -80,13 +80,7 @@ func (j *Judge) look(window judge.Evidence) *look {
 			continue
 		}
 		r.starting = !e.Started.IsZero() && window.Since.Before(e.Started.Add(warm))
-		if r.starting && !r.started.Equal(e.Started) {
-			r.started, r.start = e.Started, nil
-			// Of a stable process that is older than the rollout, the first words were not heard.
-			if side == candidate || !window.Since.After(e.Started.Add(slot)) {
-				r.start = map[*line]float64{}
-			}
-		}
+		r.begin(window.Since)
 		l.rows = append(l.rows, r)
 		l.all[side].add(r, window.Length().Seconds())
 		if !r.starting {
@@ -103,6 +97,17 @@ func (j *Judge) look(window judge.Evidence) *look {
 		}
 	}
 	return l
+}
+
+// begin notes a process that has just started. Of a stable one that is older than the rollout the first words were not heard, so it tells nothing.
+func (r *row) begin(since time.Time) {
+	if !r.starting || r.started.Equal(r.Started) {
+		return
+	}
+	r.started, r.start = r.Started, nil
+	if r.side == candidate || !since.After(r.Started.Add(slot)) {
+		r.start = map[*line]float64{}
+	}
 }
 
 // readable tells whether a server's counts can be used. Those of a stable server that lost lines cannot: it would seem to say less than it
