@@ -135,3 +135,21 @@ func TestControllerShowsWhatADeadOneHid(t *testing.T) {
 		}
 	})
 }
+
+// TestOwedAloneIsRecorded rolls out a release whose migration is nothing but a contract, which must wait: it stands in the journal afterwards.
+func TestOwedAloneIsRecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, fake := withDatabase(t)
+		w.database = fake
+		w.databases[0].Files = []migration.File{migrationtest.File("0002", "ALTER TABLE customers DROP COLUMN email")}
+		fake.Answer("0002#1", migration.AnswerUnsafe)
+		reply, err := w.Deploy(t.Context(), operator.DeployRequest{Project: project(1), Targets: []operator.Target{{Release: "v2"}}, Carry: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.awaitPhase(reply.Rollouts[0].ID, segue.PhaseSucceeded)
+		if got := w.change("0002#1").Status; got != migration.StatusOwed {
+			t.Errorf("the contract is %q, want %s", got, migration.StatusOwed)
+		}
+	})
+}

@@ -89,6 +89,50 @@ func (o *outlook) record(ctx context.Context, release segue.ReleaseName) error {
 	return nil
 }
 
+// finalize ends a rollout. What its databases owe to it alone was in no step, and stands in no journal yet. That it cannot be written down does not undo a
+// rollout: the next one plans it again.
+func (c *Controller) finalize(ctx context.Context, job job) (*segue.Outcome, error) {
+	outcome := &segue.Outcome{}
+	if job.step.Release == job.stable {
+		return outcome, nil
+	}
+	for _, config := range job.service.databases {
+		if err := c.recordOwed(ctx, config, job); err != nil {
+			c.log.WarnContext(ctx, "what stays owed is not recorded", "database", config.Name, "rollout", job.Rollout, "error", err)
+			outcome.Note = fmt.Sprintf("what stays owed in database %s could not be recorded: %s", config.Name, err)
+		}
+	}
+	return outcome, nil
+}
+
+// recordOwed writes the contracts that a release leaves owed into the database's journal, where no step has done so.
+func (c *Controller) recordOwed(ctx context.Context, config Database, job job) error {
+	if len(config.Files) == 0 {
+		return nil
+	}
+	fleet, err := c.presences(ctx, config.Name, job.name)
+	if err != nil {
+		return err
+	}
+	o := outlook{config: config}
+	request := migration.PlanRequest{Files: config.Files, History: config.History, Release: job.step.Release, Running: fleet.names()}
+	if err := c.planFiles(ctx, &o, request); err != nil {
+		return err
+	}
+	if o.state, err = o.desk.driver.State(ctx); err != nil {
+		return fmt.Errorf("read state of database %s: %w", config.Name, err)
+	}
+	fresh := slices.DeleteFunc(slices.Clone(o.plan.Changes), func(change migration.Change) bool {
+		_, known := o.state.Change(change.ID)
+		return known
+	})
+	other := slices.ContainsFunc(fresh, func(change migration.Change) bool { return change.Phase != migration.PhaseContract })
+	if len(fresh) == 0 || other {
+		return nil
+	}
+	return o.record(ctx, job.step.Release)
+}
+
 // outcomeOf says what a change came to, for the journal.
 func outcomeOf(report *migration.Report) *segue.Outcome {
 	outcome := &segue.Outcome{}

@@ -175,7 +175,7 @@ func (c *Controller) carryStep(ctx context.Context, work job, monitor *monitor) 
 	case segue.StepApprove:
 		return result{}, nil
 	case segue.StepFinalize:
-		return result{outcome: &segue.Outcome{}}, nil
+		return carry(c.finalize)
 	case segue.StepExpand, segue.StepBackfill, segue.StepContract:
 		outcome, err := c.database(ctx, work, monitor)
 		return result{outcome: outcome}, err
