@@ -57,7 +57,7 @@ func (s *Set) RunCommand(ctx context.Context, c Command) (migration.Report, erro
 	report := migration.Report{Took: result.Took, Held: seen.Held.Lasted, Caused: seen.Blocked, Waiters: seen.Waiters, LockWait: seen.Waited.Lasted}
 	notes := make([]string, 0, 1+len(seen.Stops))
 	if c.Driver == Postgres && seen.Sessions == 0 && err == nil {
-		notes = append(notes, "none of its sessions had the name that it was given, so none was watched")
+		notes = append(notes, "no session of the name that it was given was seen: they were over at once, or had another name and were not watched")
 	}
 	for _, one := range seen.Stops {
 		notes = append(notes, "broken off because it "+one.Why)

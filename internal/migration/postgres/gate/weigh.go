@@ -312,7 +312,7 @@ func (a *asking) weigh(s *statement, after outcome) (migration.Answer, string) {
 		if message == "" {
 			message = "it is no query"
 		}
-		return a.atMost(migration.AnswerUnknown, s), "it cannot be tried as it is: " + message
+		return a.atMost(migration.AnswerUnknown, s), sqltext.Brief(sqltext.Postgres, s.SQL) + " cannot be tried as it is: " + message
 	}
 	m, unsure := s.misfit(after, a.after), s.unsure(after, a.after)
 	switch {
