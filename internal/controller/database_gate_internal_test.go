@@ -42,8 +42,8 @@ func TestGateOfWhatComesAfterAnother(t *testing.T) {
 		tried  []string
 	}{
 		{"the one before is safe", migration.StatusOwed, migration.AnswerSafe, migration.AnswerSafe, "so it is", []string{"ADD", "VALIDATE"}},
-		{"the one before must wait", migration.StatusOwed, migration.AnswerUnsafe, migration.AnswerUnsafe, `it comes after "add check" (2#1), which must wait`, []string{"ADD"}},
-		{"the one before is not known", migration.StatusOwed, migration.AnswerUnknown, migration.AnswerUnknown, `it comes after "add check" (2#1), which must wait`, []string{"ADD"}},
+		{"the one before must wait", migration.StatusOwed, migration.AnswerUnsafe, migration.AnswerUnsafe, "it comes after 2#1 (add check), which must wait", []string{"ADD"}},
+		{"the one before is not known", migration.StatusOwed, migration.AnswerUnknown, migration.AnswerUnknown, "it comes after 2#1 (add check), which must wait", []string{"ADD"}},
 		{"the one before is done", migration.StatusDone, migration.AnswerUnsafe, migration.AnswerSafe, "so it is", []string{"VALIDATE"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -237,7 +237,7 @@ func (o *outlook) owedBefore(change migration.Change) []migration.Change {
 // after is the gate of a change that waits for another one.
 func after(change, earlier migration.Change, first migration.Gate, now time.Time) migration.Gate {
 	ground := migration.Ground{
-		Check: "order", Answer: first.Answer, Text: fmt.Sprintf("it comes after %q (%s), which must wait", earlier.Title, earlier.ID),
+		Check: "order", Answer: first.Answer, Text: fmt.Sprintf("it comes after %s (%s), which must wait", earlier.ID, earlier.Title),
 	}
 	ground.Until = untilOf(first)
 	return migration.Gate{Change: change.ID, Answer: first.Answer, Grounds: []migration.Ground{ground}, At: now}
