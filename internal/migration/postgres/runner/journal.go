@@ -95,8 +95,10 @@ func (r *run) conclude(ctx context.Context) error {
 				return err
 			}
 		}
+		// What an action writes down of its end it writes before its lock is had, and so before the work.
 		var ended time.Time
-		if err := tx.QueryRow(ctx, `SELECT ended FROM "segue"."change" WHERE id = $1`, string(r.change.ID)).Scan(&ended); err != nil {
+		const end = `UPDATE "segue"."change" SET ended = CASE WHEN $2 THEN clock_timestamp() ELSE ended END WHERE id = $1 RETURNING ended`
+		if err := tx.QueryRow(ctx, end, string(r.change.ID), r.acted).Scan(&ended); err != nil {
 			return err
 		}
 		r.report.Took = ended.Sub(r.began)

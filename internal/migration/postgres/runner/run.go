@@ -58,6 +58,8 @@ type run struct {
 	entries map[int]entry
 	action  int
 	began   time.Time
+	// acted says that this run has carried out an action.
+	acted bool
 	// cost is that of the action under way, report of all; over says that there is nothing to do.
 	cost, report migration.Report
 	over         bool
@@ -159,7 +161,7 @@ func (r *run) work(ctx context.Context) error {
 		if err := act(ctx); err != nil {
 			return fmt.Errorf("action %d of %d: %w", i+1, len(r.change.Actions), err)
 		}
-		r.report = merged(r.report, r.cost)
+		r.acted, r.report = true, merged(r.report, r.cost)
 	}
 	return r.conclude(ctx)
 }

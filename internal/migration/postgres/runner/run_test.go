@@ -211,3 +211,21 @@ func TestRunSaysHowManyRowsStandInTheWay(t *testing.T) {
 		w.run(lease, c.ID)
 	}
 }
+
+// TestReportHasTheTimeOfTheWork runs a statement that takes a while: what is written down of its end before its lock is had must not be the end.
+func TestReportHasTheTimeOfTheWork(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.makeTable("t")
+	slow := change("1#1", "t", migration.LockAccessExclusive, migration.Action{SQL: "ALTER TABLE t ADD COLUMN slow text DEFAULT pg_sleep(0.02)::text"})
+	lease := w.lease("test")
+	w.record(lease, slow)
+	w.exec("DELETE FROM t", "INSERT INTO t (a) SELECT g FROM generate_series(1, 10) g")
+	report := w.run(lease, slow.ID)
+	if report.Took < 200*time.Millisecond || report.Took < report.Held {
+		t.Errorf("took %s, and held a lock for %s", report.Took, report.Held)
+	}
+	if state := w.status(slow.ID); state.Ended.Sub(state.Began) != report.Took {
+		t.Errorf("the journal has %s to %s, the report %s", state.Began, state.Ended, report.Took)
+	}
+}
