@@ -153,3 +153,19 @@ func TestOwedAloneIsRecorded(t *testing.T) {
 		}
 	})
 }
+
+// TestWorkGoesOnUnderANewLease loses the lease in the middle of a backfill, as a server does that starts again: the step is tried again, and nothing is
+// rolled back.
+func TestWorkGoesOnUnderANewLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, fake := withDatabase(t)
+		fake.Behave(filled, migrationtest.Behaviour{Takes: 10 * time.Second})
+		id := w.deploy("v2", 1)
+		w.await(id, "in the backfill", func(operator.Rollout) bool { return w.change(filled).Status == migration.StatusRunning })
+		fake.Steal()
+		w.awaitPhase(id, segue.PhaseSucceeded)
+		if got := w.change(filled).Status; got != migration.StatusDone {
+			t.Errorf("the backfill is %s", got)
+		}
+	})
+}

@@ -241,8 +241,13 @@ func (d *desk) run(ctx context.Context, id migration.ChangeID, r *run, how work)
 		return how.hold()
 	}}
 	r.report, r.err = lease.Run(ctx, id, options, d.watch)
-	if r.err != nil && ctx.Err() != nil {
+	switch {
+	case r.err == nil:
+	case ctx.Err() != nil:
 		r.err = errRested
+	case segue.KindOf(r.err) == segue.KindConflict && lost(lease):
+		// Its connection broke, as when the server starts again. A new lease goes on; where somebody else has it by then, taking it says so.
+		r.err = segue.Errorf(segue.KindUnavailable, "%w", r.err).WithHint("%s", segue.HintOf(r.err))
 	}
 }
 
