@@ -163,6 +163,9 @@ func TestWorkGoesOnUnderANewLease(t *testing.T) {
 		id := w.deploy("v2", 1)
 		w.await(id, "in the backfill", func(operator.Rollout) bool { return w.change(filled).Status == migration.StatusRunning })
 		fake.Steal()
+		fake.Down(segue.Errorf(segue.KindUnavailable, "the server starts again"))
+		<-time.After(time.Minute)
+		fake.Down(nil)
 		w.awaitPhase(id, segue.PhaseSucceeded)
 		if got := w.change(filled).Status; got != migration.StatusDone {
 			t.Errorf("the backfill is %s", got)

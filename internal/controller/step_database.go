@@ -11,6 +11,9 @@ import (
 	"github.com/segue-deploy/segue/internal/migration"
 )
 
+// serverPatience bounds how long a database step waits for a server that does not answer.
+const serverPatience = 2 * time.Minute
+
 // database carries out a database step.
 func (c *Controller) database(ctx context.Context, job job, monitor *monitor) (*segue.Outcome, error) {
 	i := slices.IndexFunc(job.service.databases, func(d Database) bool { return d.Name == job.step.Database })
@@ -49,7 +52,7 @@ func (c *Controller) recordFor(ctx context.Context, config Database, q question,
 	if err != nil {
 		return outlook{}, err
 	}
-	state, err := d.driver.State(ctx)
+	state, err := c.awaitState(ctx, d)
 	if err != nil {
 		return outlook{}, fmt.Errorf("read state of database %s: %w", config.Name, err)
 	}
@@ -74,6 +77,22 @@ func (c *Controller) recordFor(ctx context.Context, config Database, q question,
 		return o, fmt.Errorf("read state of database %s: %w", config.Name, err)
 	}
 	return o, nil
+}
+
+// awaitState reads a database's state, and waits for a server that is away: one that starts again, or hands over to its standby, is back within seconds or
+// a minute, and no server of the service is touched meanwhile.
+func (c *Controller) awaitState(ctx context.Context, d *desk) (migration.State, error) {
+	began := time.Now()
+	for {
+		state, err := d.driver.State(ctx)
+		if segue.KindOf(err) != segue.KindUnavailable || time.Since(began) > serverPatience {
+			return state, err
+		}
+		c.log.DebugContext(ctx, "database does not answer", "database", d.name, "error", err)
+		if wait(ctx, time.Second) != nil {
+			return state, context.Cause(ctx)
+		}
+	}
 }
 
 // record writes the plan's changes into the database's journal.
