@@ -219,6 +219,9 @@ func (r *run) transact(ctx context.Context) error {
 		if err := r.exec(ctx, r.session.Conn, action.SQL); err != nil {
 			return r.inTheWay(ctx, action, err)
 		}
+		if err := r.renew(ctx, tx, locks); err != nil {
+			return err
+		}
 		if err := expect(ctx, tx, action, counted); err != nil {
 			return err
 		}

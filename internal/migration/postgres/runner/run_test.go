@@ -229,3 +229,38 @@ func TestReportHasTheTimeOfTheWork(t *testing.T) {
 		t.Errorf("the journal has %s to %s, the report %s", state.Began, state.Ended, report.Took)
 	}
 }
+
+// TestSessionsGoOnAfterAnotherType changes a type under sessions that have fired triggers on the table before: what they prepared of their functions must
+// not fail their writes from then on.
+func TestSessionsGoOnAfterAnotherType(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.exec("CREATE TABLE t (id int PRIMARY KEY, a int, c bigint, d bigint)", "INSERT INTO t VALUES (1, 1)",
+		"CREATE FUNCTION rows() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN SELECT a * 3 INTO NEW.c FROM (SELECT NEW.*) AS t; RETURN NEW; END $$",
+		"CREATE FUNCTION fields() RETURNS trigger LANGUAGE plpgsql COST 42 AS $$ BEGIN NEW.d := NEW.a + 1; RETURN NEW; END $$",
+		"CREATE TRIGGER rows BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION rows()",
+		"CREATE TRIGGER fields BEFORE INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION fields()")
+	session := w.connect()
+	write := func() {
+		t.Helper()
+		for range 7 { // plans are kept from the sixth time on
+			execOn(t, session, "UPDATE t SET a = a + 1")
+		}
+	}
+	write()
+	retype := change("1#1", "t", migration.LockAccessExclusive, does("ALTER TABLE t ALTER COLUMN a TYPE bigint", ""))
+	swap := change("2#1", "t", migration.LockAccessExclusive, does("ALTER TABLE t ADD COLUMN new numeric; ALTER TABLE t RENAME COLUMN a TO old; ALTER TABLE t RENAME COLUMN new TO a", ""),
+		does("UPDATE t SET a = old", ""))
+	lease := w.lease("test")
+	w.record(lease, retype, swap)
+	for _, id := range []migration.ChangeID{retype.ID, swap.ID} {
+		w.run(lease, id)
+		write()
+	}
+	if got := w.value("SELECT ARRAY[a, c, d]::text FROM t"); got != "{22,66,23}" {
+		t.Errorf("the row is %s", got)
+	}
+	if got := w.value("SELECT procost FROM pg_proc WHERE proname = 'fields'"); got != "42" {
+		t.Errorf("a function costs %s now", got)
+	}
+}
