@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
+	"github.com/segue-deploy/segue/internal/judge/template"
 )
 
 // DefaultCeiling is how many times its usual rate a caveat excuses.
@@ -45,7 +46,23 @@ func (c *Caveat) applies(service segue.ServiceName, release segue.ReleaseName) b
 
 // names tells whether it is about a finding.
 func (c *Caveat) names(fingerprint, text string) bool {
-	return c.Fingerprint != "" && c.Fingerprint == fingerprint || c.Match != "" && text != "" && strings.Contains(text, c.Match)
+	return c.Fingerprint != "" && c.Fingerprint == fingerprint || c.Match != "" && text != "" && (strings.Contains(text, c.Match) || sameForm(c.Match, text))
+}
+
+// sameForm tells whether two templates are the same but for what varies in one of them. A template that is learnt anew may be born of another value of
+// what turns out to vary, and then has another fingerprint.
+func sameForm(a, b string) bool {
+	one, other := strings.Fields(a), strings.Fields(b)
+	words := 0
+	for i := range one {
+		if i == len(other) || one[i] != other[i] && one[i] != "<*>" && other[i] != "<*>" {
+			return false
+		}
+		if one[i] == other[i] && one[i] != "<*>" {
+			words++
+		}
+	}
+	return len(one) == len(other) && 2*words >= len(one)-strings.Count(a, "<*>")
 }
 
 func (c *Caveat) expired(at time.Time) bool { return !c.Expires.IsZero() && !at.Before(c.Expires) }
@@ -64,7 +81,8 @@ func (c *Caveat) margin() float64 { return math.Sqrt(c.ceiling()) }
 // rated tells whether it says what is usual.
 func (c *Caveat) rated() bool { return c.Rate > 0 || c.Share > 0 }
 
-// Learn takes what the finding saw for usual: the rate of a log line, else the share of what was compared. A line that comes less often has none.
+// Learn takes what the finding saw for usual: the rate of a log line, else the share of what was compared. A line that comes less often has none. Of a
+// line the form is kept beside the fingerprint, which is that of the values it was first seen with.
 func (c *Caveat) Learn(f segue.Finding) error {
 	if f.Judge != "logs" {
 		share, _ := shareOf(f)
@@ -76,6 +94,11 @@ func (c *Caveat) Learn(f segue.Finding) error {
 			WithHint("put its text into judges.logs.expected of the project's file")
 	}
 	c.Rate = roughly(f.Value)
+	if f.Sample != "" {
+		var line template.Line
+		template.NewParser().Parse([]byte(f.Sample), &line)
+		c.Match = line.String()
+	}
 	return nil
 }
 

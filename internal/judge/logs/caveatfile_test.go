@@ -198,3 +198,31 @@ func TestLearnt(t *testing.T) {
 		t.Errorf("a line that is gone: %v", err)
 	}
 }
+
+// A caveat of a line holds when the line is learnt anew from other values, and for no other line.
+func TestLearntLineIsKnownByItsForm(t *testing.T) {
+	t.Parallel()
+	var c logs.Caveat
+	sample := "2026-01-02 03:04:05 ERROR payment provider acme refused card of order 7: code 3"
+	if err := c.Learn(segue.Finding{Judge: "logs", Unit: "per minute", Value: 60, Fingerprint: "00000000000000aa", Sample: sample}); err != nil {
+		t.Fatal(err)
+	}
+	c.ID, c.Owner, c.Reason, c.Expires, c.Fingerprint = "known", "ops", "known", noon.Add(24*time.Hour), "00000000000000aa"
+	for text, excused := range map[string]bool{
+		"<*> payment provider <*> refused card of order <*> code <*>":      true,
+		"<*> payment provider acme refused card of order <*> code <*>":     true,
+		"<*> payment provider <*> lost card of order <*> code <*>":         false,
+		"<*> payment provider <*> refused card of order <*> code <*> late": false,
+		"<*> <*> <*> <*> <*> <*> <*> <*> <*> <*> <*>":                      false,
+	} {
+		fresh := kind{LogTemplate: named(501, "error", text), rate: 4, only: true, factor: 1}
+		failed := false
+		newWorld(1, 3, with(fresh)).rollout(logs.Config{Caveats: []logs.Caveat{c}}, 15, func(_ time.Duration, findings []segue.Finding) bool {
+			failed = worst(findings) == segue.RulingFail
+			return !failed
+		})
+		if failed == excused {
+			t.Errorf("%s: failed %v, excused %v", text, failed, excused)
+		}
+	}
+}
