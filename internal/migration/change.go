@@ -206,12 +206,28 @@ type Facts struct {
 	// Alone is true for what cannot run in a transaction. Its locks are gone when they could be read: with CONCURRENTLY they are no stronger than SHARE
 	// UPDATE EXCLUSIVE, and the rest is told by its form without that, or by what it left.
 	Alone bool `json:"alone,omitempty"`
-	// Gone are things that were there before and are not after, and Came says that others came: of statements that do not say so themselves (DO).
-	Gone []Object `json:"gone,omitempty"`
-	Came bool     `json:"came,omitempty"`
+	// Effects are what it changed of what an application meets: for planning, and not kept.
+	Effects []Effect `json:"-"`
 	// Error is what the server said when it would not do it.
 	Error string `json:"error,omitempty"`
 }
+
+// Effect is one thing about the schema that a statement changed.
+type Effect struct {
+	Object Object
+	// Facet is what about it ("type", "result", "privilege SELECT for app"), "" for the thing itself.
+	Facet string
+	// Was and Now are before and after; "" for none.
+	Was, Now string
+	// Columns are those that an index or a constraint is over.
+	Columns []string
+}
+
+// Came says whether it was not there before.
+func (e Effect) Came() bool { return e.Was == "" }
+
+// Gone says whether it is not there any more.
+func (e Effect) Gone() bool { return e.Now == "" }
 
 // Estimate is what a change costs on the real tables.
 type Estimate struct {

@@ -94,7 +94,7 @@ func oddViews() []odd {
 	return []odd{
 		{
 			name: "view that others stand on", schema: viewed, migration: []string{`DROP VIEW v CASCADE`, `CREATE VIEW v AS SELECT id, a FROM t`},
-			want: []string{"breaking replace view v"}, says: []string{"CASCADE takes along view w"},
+			want: []string{"breaking replace view v"}, says: []string{"it takes away view public.w"},
 		},
 		{
 			name: "view that comes with more", schema: people + `CREATE VIEW v AS SELECT id, a FROM t`, migration: []string{`DROP VIEW v CASCADE`, `CREATE VIEW v AS SELECT b, a, id FROM t`},
@@ -102,7 +102,7 @@ func oddViews() []odd {
 		},
 		{
 			name: "view that comes with less", schema: people + `CREATE VIEW v AS SELECT id, a FROM t`, migration: []string{`DROP VIEW v`, `CREATE VIEW v AS SELECT id FROM t`},
-			want: []string{"breaking replace view v"}, says: []string{"the new one is without a"},
+			want: []string{"breaking replace view v"}, says: []string{"it takes away column public.v.a"},
 		},
 		{
 			name: "view of the same name elsewhere", schema: `CREATE SCHEMA s; CREATE VIEW s.v AS SELECT 1 AS a; CREATE VIEW v AS SELECT 1 AS a`,
@@ -115,7 +115,7 @@ func oddViews() []odd {
 		},
 		{
 			name: "function of the same arguments", schema: `CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 1'`,
-			migration: []string{`DROP FUNCTION f(int)`, `CREATE FUNCTION f(b int) RETURNS int LANGUAGE sql AS 'SELECT 2'`}, want: []string{"expand replace function f"},
+			migration: []string{`DROP FUNCTION f(int)`, `CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS 'SELECT 2'`}, want: []string{"expand replace function f"},
 		},
 	}
 }

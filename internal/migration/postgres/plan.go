@@ -200,10 +200,6 @@ func (p *planner) think(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	after, err := p.after(ctx, scratch)
-	if err != nil {
-		return err
-	}
 	p.classified = len(facts)
 	for _, file := range p.pending {
 		for i := range file.Statements {
@@ -212,23 +208,11 @@ func (p *planner) think(ctx context.Context) (err error) {
 	}
 	running := slices.DeleteFunc(slices.Clone(p.request.Running), func(name segue.ReleaseName) bool { return name == p.request.Release })
 	fresh, faults, notes := recipe.Plan(recipe.Request{
-		Files: p.pending, Catalog: catalog, After: after, Syncs: p.syncs(), Version: p.driver.server.Version(), Release: p.request.Release, Running: running,
+		Files: p.pending, Catalog: catalog, Syncs: p.syncs(), Version: p.driver.server.Version(), Release: p.request.Release, Running: running,
 	})
 	p.faults, p.notes = append(p.faults, faults...), append(p.notes, notes...)
 	p.changes = inPhases(p.owed, behind(p.owed, fresh))
 	return nil
-}
-
-// after reads the catalogue as all statements leave it, where that is asked for.
-func (p *planner) after(ctx context.Context, scratch *server.Scratch) (server.Catalog, error) {
-	for _, file := range p.pending {
-		for _, s := range file.Statements {
-			if s.Shape.Kind == sqltext.KindDropView || s.Shape.Kind == sqltext.KindDropFunction {
-				return scratch.Catalog(ctx)
-			}
-		}
-	}
-	return server.Catalog{}, nil
 }
 
 // syncs are the names of all syncs that were ever recorded: triggers and functions of these names may be there, or still come.

@@ -14,6 +14,7 @@ import (
 // SHARE UPDATE EXCLUSIVE. What it reads and builds is what its form without that does, which is tried first and taken back.
 func (s *session) alone(ctx context.Context, t text) (migration.Facts, error) {
 	plain, concurrent := t.plain()
+	defer func() { s.known = nil }()
 	if !concurrent {
 		return s.outOfTransaction(ctx, t, migration.LockAccessExclusive)
 	}

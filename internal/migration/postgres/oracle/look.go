@@ -14,8 +14,9 @@ type state struct {
 	locks     map[uint32]migration.Lock
 	// keys are foreign keys.
 	keys map[uint32]key
-	// shared counts the rows written, in this transaction, in catalogues that all databases share.
-	shared int64
+	// written counts the rows written in this transaction, by catalogue; shared those in catalogues that all databases share.
+	written map[string]int64
+	shared  int64
 }
 
 // relation is a table, index, view or sequence.
@@ -58,10 +59,12 @@ WHERE locktype = 'relation' AND pid = pg_backend_pid() AND database = (SELECT oi
 SELECT k.oid, k.conrelid AS table, k.confrelid AS target, k.convalidated AS valid, k.confdeltype::text AS on_delete,
        EXISTS (SELECT FROM pg_index i WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL AND i.indkey[0] = ANY (k.conkey)) AS indexed
 FROM pg_constraint k WHERE k.contype = 'f'`
-	// queryShared leaves out who owns what, which every statement may write.
-	queryShared = `
-SELECT coalesce(sum(pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid)), 0)::int8
-FROM pg_class WHERE relisshared AND relkind = 'r' AND relname <> 'pg_shdepend'`
+	// queryWritten leaves out who owns what, which every statement may write. Where the server does not count, every catalogue was written to.
+	queryWritten = `
+SELECT relname::text AS name, relisshared AS shared, n FROM (
+  SELECT relname, relisshared, CASE WHEN current_setting('track_counts') = 'on'
+    THEN pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid) WHEN NOT relisshared THEN 1 ELSE 0 END AS n
+  FROM pg_class WHERE oid < 16384 AND relkind = 'r' AND relname <> 'pg_shdepend') counted WHERE n > 0`
 )
 
 // lockNames are PostgreSQL's names of the locks in pg_locks.
@@ -73,7 +76,7 @@ var lockNames = map[string]migration.Lock{
 
 // look reads the books, in one round trip.
 func look(ctx context.Context, tx pgx.Tx) (state, error) {
-	now := state{relations: map[uint32]relation{}, locks: map[uint32]migration.Lock{}, keys: map[uint32]key{}}
+	now := state{written: map[string]int64{}, relations: map[uint32]relation{}, locks: map[uint32]migration.Lock{}, keys: map[uint32]key{}}
 	var batch pgx.Batch
 	batch.Queue(queryRelations).Query(func(rows pgx.Rows) error {
 		all, err := pgx.CollectRows(rows, pgx.RowToStructByName[relation])
@@ -98,6 +101,17 @@ func look(ctx context.Context, tx pgx.Tx) (state, error) {
 		}
 		return err
 	})
-	batch.Queue(queryShared).QueryRow(func(row pgx.Row) error { return row.Scan(&now.shared) })
+	var name string
+	var shared bool
+	var n int64
+	batch.Queue(queryWritten).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&name, &shared, &n}, func() error {
+			if now.written[name] = n; shared {
+				now.shared += n
+			}
+			return nil
+		})
+		return err
+	})
 	return now, tx.SendBatch(ctx, &batch).Close()
 }

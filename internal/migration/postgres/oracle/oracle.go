@@ -45,6 +45,8 @@ type session struct {
 	// shared are statements that changed what all databases of the server share (roles), and were taken back, and those that need what they made. A
 	// later one that is refused without them is tried again after them, and joins them.
 	shared []string
+	// known are the facets of the schema as it is, nil where they have to be read.
+	known facets
 }
 
 // refusal is the server's no to the statement itself, and not to what is done around it.
@@ -140,27 +142,38 @@ func (s *session) try(ctx context.Context, text text, earlier []string, keep boo
 			return migration.Facts{}, false, err
 		}
 	}
+	was := s.known
+	if was == nil || len(earlier) > 0 {
+		if was, err = readFacets(ctx, tx, nil, state{}); err != nil {
+			return migration.Facts{}, false, err
+		}
+	}
 	if !text.begins("insert", "update", "delete", "merge", "select", "with", "values", "table") {
 		if _, err := tx.Exec(ctx, "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; SET LOCAL enable_bitmapscan = off"); err != nil {
 			return migration.Facts{}, false, err
 		}
 	}
-	before, named, err := lookFor(ctx, tx, text)
+	before, err := look(ctx, tx)
 	if err != nil {
 		return migration.Facts{}, false, err
 	}
 	if _, err := tx.Exec(ctx, text.sql); err != nil {
 		return migration.Facts{}, false, asRefusal(err)
 	}
-	after, now, err := lookFor(ctx, tx, text)
+	after, err := look(ctx, tx)
+	if err != nil {
+		return migration.Facts{}, false, err
+	}
+	is, err := readFacets(ctx, tx, was, after)
 	if err != nil {
 		return migration.Facts{}, false, err
 	}
 	facts, shared = compare(before, after, text), after.shared > before.shared
-	facts.Gone, facts.Came = difference(named, now)
+	facts.Effects = difference(was, is)
 	if !keep || len(earlier) > 0 || shared && !s.private {
 		return facts, shared, nil // taken back by finish
 	}
+	s.known = is
 	return facts, shared, asRefusal(tx.Commit(ctx))
 }
 

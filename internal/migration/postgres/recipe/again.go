@@ -20,25 +20,16 @@ func (t *part) dropObjects() {
 	var titles []string
 	var removes []migration.Object
 	for _, name := range names {
-		// apart is what can be there beside the one that comes again.
-		apart := kind == "function"
 		object := migration.Object{Kind: objectKind(kind), Name: name.Name}
 		key := label + " " + t.world.called(name)
-		unlike := ""
 		switch kind {
 		case "view":
 			if i := t.world.view(name); i >= 0 {
 				missing = false
 				object.Name = t.world.catalog.Views[i].Schema + "." + name.Name
-				unlike = t.otherView(t.world.catalog.Views[i])
 			}
 		case "function":
 			missing = missing && t.world.function(name) < 0
-			if t.otherArguments(name) {
-				break
-			}
-			unlike = when(t.shape.Cascade, "CASCADE takes along what uses it")
-			apart = false
 		case "trigger":
 			if on := t.world.table(t.shape.Table); on != nil {
 				object.Table = on.full()
@@ -50,7 +41,7 @@ func (t *part) dropObjects() {
 		default:
 			missing = false
 		}
-		if len(names) == 1 && !missing && !apart && t.comesAgain(key, unlike) {
+		if len(names) == 1 && !missing && t.comesAgain(key) {
 			return
 		}
 		titles, removes = append(titles, key), append(removes, object)
@@ -66,11 +57,11 @@ func (t *part) dropObjects() {
 }
 
 // comesAgain says whether a later statement creates what this one drops, and leaves the drop to it.
-func (t *part) comesAgain(key, unlike string) bool {
-	if !slices.ContainsFunc(t.ahead, func(next Statement) bool { return t.world.creates(next.Shape) == key }) {
+func (t *part) comesAgain(key string) bool {
+	if !slices.ContainsFunc(t.ahead, func(next Statement) bool { return t.world.creates(next.Shape) == key && t.returns(next) }) {
 		return false
 	}
-	t.replaced[key], t.unlike = t, unlike
+	t.replaced[key] = t
 	return true
 }
 
@@ -91,7 +82,7 @@ func (w *world) creates(shape sqltext.Shape) string {
 	}
 }
 
-// replaces drops and creates in one step what an earlier statement drops.
+// replaces drops and creates in one step what an earlier statement drops. What differs then is judged by what the server saw of both.
 func (t *part) replaces(key string) bool {
 	drop := t.replaced[key]
 	if drop == nil {
@@ -99,17 +90,73 @@ func (t *part) replaces(key string) bool {
 	}
 	delete(t.replaced, key)
 	t.origin = append(slices.Clone(drop.origin), t.origin...)
-	if drop.unlike != "" {
-		d := t.breaking("replace "+key, drop.unlike+": "+t.older()+" would find it gone", "1: create it under another name; 2: use that in the new release; 3: drop the old one in a later release")
-		d.Actions = []migration.Action{{SQL: together("EXECUTE "+literal(drop.statement.SQL), "EXECUTE "+literal(t.statement.SQL))}}
+	sql := again(t.shape, drop.statement.SQL, t.statement.SQL)
+	var why, caveats []string
+	tolls, _ := t.tolls(both(drop.facts.Effects, t.facts.Effects))
+	for _, one := range tolls {
+		if one.phase == migration.PhaseExpand {
+			caveats = append(caveats, one.says)
+		} else {
+			why = append(why, one.says)
+		}
+	}
+	if why = distinct(why); len(why) > 0 {
+		d := t.breaking("replace "+key, strings.Join(why, "; "), "1: create it under another name; 2: use that in the new release; 3: drop the old one in a later release")
+		d.Actions = []migration.Action{{SQL: sql}}
 		return true
 	}
 	t.add("", migration.Change{
 		Phase: migration.PhaseExpand, Title: "replace " + key, Why: "dropped and created in one transaction, nobody finds it missing",
-		Facts: t.facts, Caveats: []string{t.older() + " go on with the new one"},
-		Actions: []migration.Action{{SQL: together("EXECUTE "+literal(drop.statement.SQL), "EXECUTE "+literal(t.statement.SQL))}},
+		Facts: t.facts, Caveats: distinct(append([]string{t.older() + " go on with the new one"}, caveats...)), Actions: []migration.Action{{SQL: sql}},
 	})
 	return true
+}
+
+// again drops and creates in one statement. A view has the owner and the privileges that it had, which nobody but the server knows.
+func again(shape sqltext.Shape, drop, create string) string {
+	run := []string{"EXECUTE " + literal(drop), "EXECUTE " + literal(create)}
+	if shape.Kind != sqltext.KindCreateView {
+		return together(run...)
+	}
+	name := quote(shape.Name.Name)
+	if shape.Name.Schema != "" {
+		name = quote(shape.Name.Schema) + "." + name
+	}
+	kind := when(shape.Materialized, "MATERIALIZED ") + "VIEW"
+	return "DO $segue$ DECLARE was record; one record; BEGIN SELECT c.relowner, c.relacl INTO was FROM pg_class c WHERE c.oid = " + literal(name) + "::regclass; " +
+		strings.Join(run, "; ") + "; IF pg_get_userbyid(was.relowner) <> current_user THEN EXECUTE format('ALTER " + kind + " %s OWNER TO %s', " + literal(name) + ", was.relowner::regrole); END IF; " +
+		"FOR one IN SELECT x.privilege_type AS what, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE x.grantee::regrole::text END AS who FROM aclexplode(was.relacl) x" +
+		" WHERE x.grantee <> was.relowner LOOP EXECUTE format('GRANT %s ON %s TO %s', one.what, " + literal(name) + ", one.who); END LOOP; END $segue$"
+}
+
+// both are the effects of two statements as one: what was before the first of them, and is after the second. Privileges on what comes again are kept, or
+// are everybody's.
+func both(first, second []migration.Effect) []migration.Effect {
+	type key struct {
+		object migration.Object
+		facet  string
+	}
+	was := map[key]migration.Effect{}
+	for _, e := range first {
+		was[key{e.Object, e.Facet}] = e
+	}
+	var merged []migration.Effect
+	for _, e := range second {
+		if before, found := was[key{e.Object, e.Facet}]; found {
+			e.Was = before.Was
+			delete(was, key{e.Object, e.Facet})
+		}
+		merged = append(merged, e)
+	}
+	for _, e := range first {
+		if _, left := was[key{e.Object, e.Facet}]; left {
+			merged = append(merged, e)
+		}
+	}
+	return slices.DeleteFunc(merged, func(e migration.Effect) bool {
+		kept := strings.HasPrefix(e.Facet, "privilege ") && (e.Object.Kind == migration.ObjectView || e.Object.Kind == migration.ObjectFunction)
+		return e.Was == e.Now || kept
+	})
 }
 
 // called is how keys and titles name what is no table: with its schema where that is not the first of the search path.
@@ -120,38 +167,9 @@ func (w *world) called(name sqltext.Name) string {
 	return name.Name
 }
 
-// otherView says what older releases would miss in a view that is dropped and comes again; "" for nothing.
-func (t *part) otherView(view server.View) string {
-	if t.shape.Cascade {
-		for _, other := range t.world.catalog.Views {
-			if slices.ContainsFunc(other.Reads, func(read string) bool { return strings.HasPrefix(read, view.Schema+"."+view.Name+".") }) {
-				return "CASCADE takes along view " + other.Name
-			}
-		}
-	}
-	for _, later := range t.request.After.Views {
-		if later.Schema != view.Schema || later.Name != view.Name {
-			continue
-		}
-		lost := slices.DeleteFunc(slices.Clone(view.Columns), func(column string) bool { return slices.Contains(later.Columns, column) })
-		if len(lost) > 0 {
-			return "the new one is without " + strings.Join(lost, ", ")
-		}
-	}
-	return ""
-}
-
-// otherArguments says whether a function that is dropped does not come again with the same types of arguments: then it is another function, and both can
-// be there.
-func (t *part) otherArguments(name sqltext.Name) bool {
-	types := func(functions []server.Function) (all []string) {
-		for _, f := range functions {
-			if f.Name == name.Name && slices.Contains(t.world.schemas(name), f.Schema) {
-				all = append(all, f.Types)
-			}
-		}
-		return all
-	}
-	after := types(t.request.After.Functions)
-	return len(t.request.After.Functions) > 0 && !slices.ContainsFunc(types(t.world.catalog.Functions), func(was string) bool { return slices.Contains(after, was) })
+// returns says whether what this statement drops is what another one makes, and not something else of that name: a function of other arguments.
+func (t *part) returns(next Statement) bool {
+	return t.facts.Effects == nil || next.Facts.Effects == nil || slices.ContainsFunc(next.Facts.Effects, func(e migration.Effect) bool {
+		return e.Facet == "" && e.Came() && slices.ContainsFunc(t.facts.Effects, func(o migration.Effect) bool { return o.Object == e.Object && o.Facet == "" && o.Gone() })
+	})
 }

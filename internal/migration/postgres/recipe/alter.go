@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -167,7 +168,9 @@ func (t *part) clause(on *table, clause sqltext.Clause) {
 	case sqltext.ClauseRowSecurity:
 		t.rowSecurity(on, clause)
 	case sqltext.ClauseRenameConstraint:
-		t.asWritten("rename constraint "+clause.Name+" of "+t.world.short(on), "", "clients that look for the name in errors of the server do not find it")
+		t.renameConstraint(on, clause)
+	case sqltext.ClauseOwner:
+		t.changeOwner(on, clause)
 	default:
 		t.clauseOther(on, clause)
 	}
@@ -198,11 +201,40 @@ func alterColumn(on *table, column, clause string) string {
 func (t *part) rowSecurity(on *table, clause sqltext.Clause) {
 	name := t.world.short(on)
 	if matches(`(?is)^\s*(disable|no\s+force)`, clause.SQL) {
-		t.asWritten("disable row security on "+name, "", "every role with a privilege on "+name+" sees all of its rows")
+		t.asWritten("disable row security on "+name, "", fmt.Sprintf(allRows, name))
 		return
 	}
 	t.contract("", "row security on "+name, []migration.Object{on.object(migration.ObjectOther, "rows without a policy")},
 		action(alter(on, clause.SQL), alter(on, "DISABLE ROW LEVEL SECURITY"))).Facts = t.facts
+}
+
+// renameConstraint leaves a key its name for as long as older releases may name it.
+func (t *part) renameConstraint(on *table, clause sqltext.Clause) {
+	title := "rename constraint " + clause.Name + " of " + t.world.short(on)
+	c := on.constraint(clause.Name)
+	if c == nil || c.Kind != kindUnique && c.Kind != kindPrimary && c.Kind != kindExclude {
+		t.asWritten(title, "", namedInErrors)
+		return
+	}
+	d := t.contract("", title, []migration.Object{on.object(migration.ObjectConstraint, clause.Name)},
+		action(alter(on, clause.SQL), alter(on, "RENAME CONSTRAINT "+quote(clause.NewName)+" TO "+quote(clause.Name))))
+	d.Facts, d.Why = t.facts, t.older()+" may name it in ON CONFLICT ON CONSTRAINT"
+	d.Caveats = []string{"until then the new release must not name it " + clause.NewName}
+}
+
+// changeOwner takes from a role what it can do as the owner, and older releases may log in with it.
+func (t *part) changeOwner(on *table, clause sqltext.Clause) {
+	title := "give " + t.world.short(on) + " to " + clause.NewName
+	if on.Owner == clause.NewName || quote(clause.NewName) == on.Owner {
+		t.nothing(title, "it is so already")
+		return
+	}
+	undo := ""
+	if on.Owner != "" {
+		undo = alter(on, "OWNER TO "+on.Owner)
+	}
+	d := t.contract("", title, []migration.Object{on.object(migration.ObjectOther, "ownership")}, action(alter(on, clause.SQL), undo))
+	d.Facts, d.Why = t.facts, t.older()+" may log in as its owner, and could do nothing with it then but what is granted"
 }
 
 // clauseOther goes by the facts, and by what is known to change the writes of others.

@@ -193,7 +193,7 @@ func (t *part) alterColumn(on *table, clause sqltext.Clause) {
 	known := !on.added[clause.Column]
 	switch clause.Kind {
 	case sqltext.ClauseSetDefault:
-		d := t.asWritten("set default of "+name, "", when(known, "inserts of "+t.older()+" that leave the column out get the new default too"))
+		d := t.asWritten("set default of "+name, "", when(known, fmt.Sprintf(newDefault, t.older())))
 		undo := alterColumn(on, clause.Column, "DROP DEFAULT")
 		if column.Default != "" {
 			undo = alterColumn(on, clause.Column, "SET DEFAULT "+column.Default)
@@ -204,14 +204,19 @@ func (t *part) alterColumn(on *table, clause sqltext.Clause) {
 	case sqltext.ClauseSetNotNull:
 		t.setNotNull(on, column)
 	case sqltext.ClauseDropNotNull:
-		d := t.asWritten("allow null in "+name, "", when(known, t.older()+" may read NULLs that they never expected"))
+		d := t.asWritten("allow null in "+name, "", when(known, fmt.Sprintf(newNulls, t.older())))
 		d.Actions = []migration.Action{{SQL: alterColumn(on, clause.Column, "DROP NOT NULL")}}
 	case sqltext.ClauseIdentity:
 		if matches(`(?is)drop\s+identity`, clause.SQL) {
 			t.dropDefault(on, column, "drop identity of "+name, alter(on, clause.SQL))
 			return
 		}
-		t.asWritten("identity of "+name, "", when(known, "numbers are drawn from the identity's own sequence: mind where it starts")).Actions[0].SQL = alter(on, clause.SQL)
+		if known && (clause.Identity == "always" || matches(`(?is)set\s+generated\s+always`, clause.SQL)) {
+			d := t.contract("", "identity of "+name, writes(on, []string{clause.Column}), action(alter(on, clause.SQL), ""))
+			d.Facts, d.Why, d.Caveats = t.facts, t.older()+" are refused when they give it a value", []string{ownNumbers}
+			return
+		}
+		t.asWritten("identity of "+name, "", when(known, ownNumbers)).Actions[0].SQL = alter(on, clause.SQL)
 	default:
 		t.asWritten(clauseTitle(t.world.short(on), clause),
 			"1: add a column with the new expression; 2: read it in the new release; 3: drop the old one in a later one").Actions[0].SQL = alter(on, clause.SQL)

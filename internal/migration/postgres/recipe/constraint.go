@@ -105,7 +105,7 @@ func (t *part) rule(on *table, c sqltext.Constraint, columns []string, suffix st
 		facts, read = locks(migration.LockShareRowExclusive, on, parent), append(read, parent)
 		checked.Locks[parent.full()] = max(checked.Locks[parent.full()], migration.LockRowShare)
 		if !parent.fresh {
-			caveats = []string{t.older() + " are refused when they delete from " + t.world.short(parent) + " what a row points at"}
+			caveats = []string{fmt.Sprintf(pointedAt, t.older(), t.world.short(parent))}
 		}
 	}
 	var removes []migration.Object
@@ -296,9 +296,9 @@ func (t *part) dropConstraint(on *table, clause sqltext.Clause) {
 		d := t.contract("", title, []migration.Object{on.object(migration.ObjectConstraint, clause.Name)}, action(alter(on, sql), ""))
 		d.Facts, d.Why = t.facts, t.older()+" may name it in ON CONFLICT, and foreign keys and replication may stand on it"
 	default:
-		caveat := t.older() + " may read values that they never expected"
+		caveat := fmt.Sprintf(looserRule, t.older())
 		if c != nil && c.Kind == kindForeign {
-			caveat = t.older() + " may meet rows that point at nothing"
+			caveat = fmt.Sprintf(looserKey, t.older())
 		}
 		d := t.asWritten(title, "", caveat)
 		undo := ""

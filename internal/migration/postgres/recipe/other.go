@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -100,13 +101,14 @@ func (t *part) other() {
 	title := t.headline()
 	unseen := "what it does to rows or to " + t.older() + " could not be seen on an empty copy"
 	switch {
-	case t.takes(title):
 	case starts("cluster "), text == "cluster":
 		t.fault(title+" rewrites the table and lets nobody read it meanwhile", concurrentlyInstead)
 	case starts("lock ", "savepoint", "release savepoint", "discard", "reset"):
 		t.nothing("left out: "+title, "every change runs in a session and a transaction of its own")
 	case starts("rollback", "abort"):
 		t.fault(title+" in a migration takes back what was not yet done", "leave it out")
+	case starts("create policy", "alter policy", "drop policy") && !t.rowSecured():
+		t.plain(migration.PhaseExpand, title).Why = "row security is off on the table: the policy says nothing yet"
 	case starts("create policy", "alter policy", "drop policy"):
 		t.contract("", title, []migration.Object{{Kind: migration.ObjectOther, Name: "rows hidden by " + title}}, action(t.statement.SQL, "")).Facts = t.facts
 	case starts("drop ", "alter default privileges revoke", "reassign owned"):
@@ -114,44 +116,39 @@ func (t *part) other() {
 	case starts("refresh materialized view"):
 		t.refresh(title)
 	case starts("create rule", "create or replace rule"):
-		t.asWritten(title, "", "it changes what statements of "+t.older()+" do")
+		t.asWritten(title, "", t.unseen(fmt.Sprintf(newRule, t.older())))
 	case starts("create database", "alter system", "create tablespace", "create subscription", "alter subscription"):
 		d := t.plain(migration.PhaseExpand, title, unseen)
 		d.Actions[0].Alone = true
-	case starts("create ", "analyze", "alter trigger", "alter statistics", "alter publication", "select", "with ", "security label"):
+	case starts("select", "with ", "values", "table "):
+		t.asWritten(title, asStatement, when(t.writes(), unseen))
+	case starts("create ", "analyze", "alter trigger", "alter statistics", "alter publication", "alter collation", "security label"):
 		t.asWritten(title, "")
+	case t.shape.Kind == sqltext.KindDo:
+		t.asWritten(title, asStatement, unseen)
 	default:
 		t.asWritten(title, "", unseen)
 	}
 }
 
-// takes plans what takes something away that older releases know, and does not say so itself: the copy has shown it.
-func (t *part) takes(title string) bool {
-	removes := slices.DeleteFunc(slices.Clone(t.facts.Gone), func(o migration.Object) bool {
-		on := t.world.named(o.Table)
-		if o.Kind == migration.ObjectTable {
-			on = t.world.named(o.Name)
-		}
-		return on != nil && (on.fresh || on.added[o.Name])
-	})
-	if len(removes) == 0 {
-		return false
-	}
-	names := make([]string, len(removes))
-	for i, o := range removes {
-		names[i] = o.String()
-		if o.Kind == migration.ObjectWrite {
-			names[i] = "NULL in " + o.Table + "." + o.Name
+// asStatement is how to do without code that holds others up.
+const asStatement = "write what it does as a statement of its own: that has a form which keeps nobody waiting, and is not run twice"
+
+// rowSecured says whether row security is on for the table that a policy is about, as far as that is known.
+func (t *part) rowSecured() bool {
+	name := find(`(?is)\bpolicy\s+(?:if\s+exists\s+)?`+plainName+`\s+on\s+(`+plainName+`(?:\s*\.\s*`+plainName+`)?)`, t.statement.SQL)
+	on := t.world.table(nameOf(name))
+	return on == nil || on.RowSecurity
+}
+
+// writes says whether a query writes to a table, or draws numbers.
+func (t *part) writes() bool {
+	for _, lock := range t.facts.Locks {
+		if lock >= migration.LockRowExclusive {
+			return true
 		}
 	}
-	why := "it takes away " + strings.Join(names, ", ")
-	if t.facts.Came {
-		t.breaking(title, why+", and makes what is new, in one", "write what is taken away as a statement of its own: it waits for older releases to be gone, the rest does not")
-		return true
-	}
-	d := t.contract("", title, removes, action(t.statement.SQL, ""))
-	d.Facts, d.Why = t.facts, why
-	return true
+	return false
 }
 
 // refresh lets readers of a view go on, where the server can: that takes a unique index, which the view may have only when the change runs.
@@ -162,8 +159,12 @@ func (t *part) refresh(title string) {
 	case matches(begin+`concurrently\b`, t.statement.SQL):
 		t.asWritten(title, "")
 		return
+	case matches(`(?is)\bwith\s+no\s+data\b`, t.statement.SQL):
+		d := t.contract("", title, []migration.Object{{Kind: migration.ObjectOther, Name: "rows of " + view}}, action(t.statement.SQL, ""))
+		d.Facts, d.Why = t.facts, t.older()+" cannot read it until it is filled again"
+		return
 	case view == "":
-		t.asWritten(title, "", "readers of the view wait while it is written anew; WITH NO DATA, nobody can read it after that")
+		t.asWritten(title, "", "readers of the view wait while it is written anew")
 		return
 	}
 	usable := "EXISTS (SELECT FROM pg_class c JOIN pg_index i ON i.indrelid = c.oid WHERE c.oid = to_regclass(" + literal(view) + ") AND c.relispopulated AND " +

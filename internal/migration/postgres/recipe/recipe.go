@@ -36,8 +36,6 @@ type Request struct {
 	Files []File
 	// Catalog as it was before the first of them.
 	Catalog server.Catalog
-	// After is the catalogue as all of the statements leave it, where views or functions are dropped: whether they come again as they were. May be empty.
-	After server.Catalog
 	// Syncs are names of earlier changes' syncs: each is a trigger and a function of its own.
 	Syncs []string
 	// Version is server_version_num; 0 means the catalogue's.
@@ -161,6 +159,7 @@ func (p *planner) file(file File) {
 		p.ahead = p.ahead[1:]
 		part := p.part(statement)
 		p.statement(part)
+		part.reckon()
 		part.settle()
 		for _, d := range part.drafts {
 			mixed = mixed || d.aftermath || d.Phase != migration.PhaseContract && !d.aside
@@ -186,8 +185,6 @@ type part struct {
 	drafts []draft
 	// applied is set by a recipe that told the catalogue itself.
 	applied bool
-	// unlike says of a drop what older releases would miss in what comes again; "" for nothing.
-	unlike string
 }
 
 // draft is a change before it has its place.

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -89,6 +90,8 @@ func (t *part) twinless(on *table, column *server.Column, twin string) string {
 		return "an earlier statement is still to constrain it"
 	case on.Parent != "":
 		return "the table is a partition, or inherits from another one"
+	case len(on.Rules) > 0:
+		return on.ruled()
 	case t.world.inherited(on):
 		return "other tables inherit from it, and triggers do not see their rows"
 	case len(column.Computes) > 0:
@@ -104,6 +107,11 @@ func (t *part) twinless(on *table, column *server.Column, twin string) string {
 	default:
 		return ""
 	}
+}
+
+// ruled says which rules a table has.
+func (t *table) ruled() string {
+	return "rules rewrite what is written to the table (" + strings.Join(distinct(slices.Sorted(maps.Values(t.Rules))), ", ") + ")"
 }
 
 // dress gives a twin the indexes and the rules of its column.

@@ -158,6 +158,8 @@ func (t *part) swapless(on *table, column *server.Column, twin string) string {
 		return "an earlier statement is still to constrain it"
 	case on.Partitioned || on.Parent != "" || t.world.inherited(on):
 		return "the table is partitioned, or one of several that inherit"
+	case len(on.Rules) > 0:
+		return on.ruled()
 	case len(column.Computes) > 0:
 		return "it computes " + strings.Join(column.Computes, ", ")
 	case len(column.Watched) > 0:

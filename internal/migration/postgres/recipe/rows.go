@@ -17,6 +17,15 @@ func (t *part) backfill(on *table, suffix, title string, b migration.Backfill) *
 		set[i] = a.Column
 	}
 	b.Table, b.Key = on.full(), on.key(set...)
+	command := "UPDATE"
+	if b.Delete {
+		command = "DELETE"
+	}
+	if rule := on.Rules[command]; rule != "" {
+		t.fault("rule "+rule+" rewrites every "+command+" of "+t.world.short(on)+", and the server does not take that in batches",
+			"drop or disable the rule in a migration before this one, or put a trigger in its place")
+		return nil
+	}
 	if b.Key == nil {
 		if !on.small() && on.key() != nil {
 			t.fault("it sets "+strings.Join(on.key(), ", ")+", along which the rows of "+t.world.short(on)+" are walked",

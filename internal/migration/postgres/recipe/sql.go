@@ -124,6 +124,14 @@ func matches(pattern, text string) bool {
 	return regexp.MustCompile(pattern).MatchString(strings.TrimSpace(text))
 }
 
+// findAll gives what the pattern's first group holds, for each place where it fits.
+func findAll(pattern, text string) (all []string) {
+	for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		all = append(all, found[1])
+	}
+	return all
+}
+
 // find gives what the pattern's first group holds, "" where it does not fit.
 func find(pattern, text string) string {
 	if found := regexp.MustCompile(pattern).FindStringSubmatch(text); len(found) > 1 {

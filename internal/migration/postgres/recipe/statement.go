@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -81,10 +82,7 @@ func (t *part) object() {
 	case sqltext.KindAlterDomain:
 		t.alterDomain()
 	case sqltext.KindAlterSequence:
-		if t.takes("alter sequence " + name) {
-			return
-		}
-		t.asWritten("alter sequence "+name, "", "a larger increment or another type changes which numbers "+t.older()+" draw")
+		t.asWritten("alter sequence "+name, "", t.unseen(fmt.Sprintf(newNumbers, t.older())))
 	case sqltext.KindGrant, sqltext.KindComment:
 		t.plain(migration.PhaseExpand, t.headline())
 	case sqltext.KindRevoke:
@@ -158,7 +156,7 @@ func (t *part) createView() {
 		t.nothing("create "+kind+title, "it is there already")
 	case t.replaces(kind + title):
 	case place >= 0:
-		t.plain(migration.PhaseExpand, "replace "+kind+title, "what "+t.older()+" read through it may change")
+		t.plain(migration.PhaseExpand, "replace "+kind+title, t.unseen(fmt.Sprintf(newView, t.older())))
 	default:
 		t.asWritten("create "+kind+title, "",
 			when(len(t.facts.Scanned) > 0, "it reads its tables in one long statement, whose snapshot keeps vacuum waiting"))
@@ -170,11 +168,12 @@ func (t *part) createFunction() {
 	name := t.objects()[0]
 	switch {
 	case t.replaces("function " + t.world.called(name)):
-	case t.world.function(name) >= 0:
-		t.plain(migration.PhaseExpand, "replace function "+name.Name, t.older()+" call the new one from now on; a new name would leave them theirs")
+	case t.world.function(name) >= 0 && !t.comes(migration.ObjectFunction):
+		t.world.catalog.Functions[t.world.function(name)].Source = t.statement.SQL
+		t.plain(migration.PhaseExpand, "replace function "+name.Name, t.unseen(fmt.Sprintf(newBody, t.older())))
 	default:
 		t.plain(migration.PhaseExpand, "create function "+name.Name)
-		t.world.catalog.Functions = append(t.world.catalog.Functions, server.Function{Schema: t.world.home(name), Name: name.Name})
+		t.world.catalog.Functions = append(t.world.catalog.Functions, server.Function{Schema: t.world.home(name), Name: name.Name, Source: t.statement.SQL})
 	}
 }
 
@@ -195,7 +194,7 @@ func (t *part) createTrigger() {
 	}
 	var caveat string
 	if !on.fresh {
-		caveat = "it changes what writes of " + t.older() + " do"
+		caveat = fmt.Sprintf(newTrigger, t.older())
 	}
 	t.asWritten(title, "", caveat).Table = on.full()
 	t.drafts[len(t.drafts)-1].Actions[0].Undo = "DROP TRIGGER IF EXISTS " + quote(name) + " ON " + on.quoted()

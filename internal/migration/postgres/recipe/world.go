@@ -15,6 +15,9 @@ type world struct {
 	tables  []*table
 	// gone are names that only a contract frees: indexes, constraints, tables, columns.
 	gone map[string]bool
+	// made are objects that the set makes, and freed those that it takes away, with what its contract is said to remove: nil where nothing waits for one.
+	made  map[migration.Object]bool
+	freed map[migration.Object]*migration.Object
 }
 
 // table is one with what the set of migrations did to it.
@@ -29,7 +32,7 @@ type table struct {
 }
 
 func newWorld(catalog server.Catalog) *world {
-	w := &world{catalog: catalog, gone: map[string]bool{}}
+	w := &world{catalog: catalog, gone: map[string]bool{}, made: map[migration.Object]bool{}, freed: map[migration.Object]*migration.Object{}}
 	for _, t := range catalog.Tables {
 		t.Columns, t.Constraints = slices.Clone(t.Columns), slices.Clone(t.Constraints)
 		t.Indexes, t.Triggers = slices.Clone(t.Indexes), slices.Clone(t.Triggers)

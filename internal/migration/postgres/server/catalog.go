@@ -30,6 +30,8 @@ type Table struct {
 	Constraints []Constraint
 	Indexes     []Index
 	Triggers    []Trigger
+	// Rules name what CREATE RULE made and is on, by the command that it rewrites ("UPDATE").
+	Rules       map[string]string
 	RowSecurity bool
 	// Owner is the role that owns it.
 	Owner string

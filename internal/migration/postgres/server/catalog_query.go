@@ -73,6 +73,12 @@ FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.
 WHERE NOT t.tgisinternal AND c.relkind IN ('r', 'p') AND ` + userSchema + `
 ORDER BY t.tgrelid, t.tgname`
 
+const queryRules = `
+SELECT w.ev_class AS relation, w.rulename::text AS name, CASE w.ev_type WHEN '2' THEN 'UPDATE' WHEN '3' THEN 'INSERT' ELSE 'DELETE' END AS command
+FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND w.ev_type <> '1' AND w.ev_enabled <> 'D' AND ` + userSchema + `
+ORDER BY 1, 2 DESC`
+
 // queryViews: a view's columns are dependencies of its rule.
 const queryViews = `
 SELECT n.nspname::text AS schema, c.relname::text AS name, c.relkind = 'm' AS materialized, pg_get_viewdef(c.oid) AS definition,

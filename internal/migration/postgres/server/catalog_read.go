@@ -147,6 +147,17 @@ func (r *reader) readParts(ctx context.Context) {
 			t.Indexes = append(t.Indexes, i.Index)
 		}
 	}
+	for _, one := range rows[struct {
+		Relation      uint32
+		Name, Command string
+	}](ctx, r, queryRules) {
+		if t := r.tables[one.Relation]; t != nil {
+			if t.Rules == nil {
+				t.Rules = map[string]string{}
+			}
+			t.Rules[one.Command] = one.Name
+		}
+	}
 	type trigger struct {
 		Relation uint32
 		Trigger

@@ -13,7 +13,7 @@ import (
 // defaults, checks, keys and triggers follow, which is what keeps the circles out (a table whose check calls a function that returns the table's rows).
 // Partitions are made as tables of their own and attached before there are any indexes, and indexes are attached to each other later: every name stays.
 //
-// Not copied: rows and statistics, owners and privileges (all belongs to the role that made the copy), comments, tablespaces, event triggers, publications
+// Not copied: rows and statistics, owners (all belongs to the role that made the copy), comments, tablespaces, event triggers, publications
 // and subscriptions, the state of an index that is not valid. Foreign tables are copied as ordinary ones.
 
 // entry names an object as pg_depend does: its catalogue and its OID. What has no entry of its own there (the attaching of a partition) has made-up
@@ -29,7 +29,7 @@ type object struct {
 
 func (o object) entry() entry { return entry{o.Class, o.ID} }
 
-// rankOptional is the rank from which a statement may fail: the content of a materialized view.
+// rankOptional is the rank from which a statement may fail: the content of a materialized view, privileges.
 const rankOptional = 190
 
 // rankExtension is that of extensions, and schemas before them.

@@ -14,6 +14,7 @@ const (
 //
 //	1 attaching of a partition     2 attaching of an index     3 owner of a sequence
 //	4 properties of a table        5 content of a materialized view
+//	6, 7, 8 privileges
 
 // schemaQueryNames are the questions whose answers are statements: class and id of the object, rank, sql.
 var schemaQueryNames = [...]string{
@@ -57,7 +58,7 @@ var schemaQueryNames = [...]string{
 	queryPolicies,
 	`SELECT 'pg_statistic_ext'::regclass::oid AS class, s.oid AS id, 170 AS rank, pg_get_statisticsobjdef(s.oid) AS sql
 	FROM pg_statistic_ext s JOIN pg_namespace n ON n.oid = s.stxnamespace WHERE ` + mine,
-	queryProperties,
+	queryProperties, queryGrants,
 	`SELECT 5::oid AS class, c.oid AS id, 190 AS rank, format('REFRESH MATERIALIZED VIEW %I.%I', n.nspname, c.relname) AS sql
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'm' AND c.relispopulated AND ` + ownClass,
 }
