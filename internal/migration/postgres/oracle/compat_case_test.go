@@ -4,7 +4,7 @@ import "slices"
 
 // compatCases are changes: a name and what they are to be called, and the statements. "told" is expand with a caveat.
 func compatCases() [][]string {
-	return slices.Concat(compatTables(), compatRules(), compatCode(), compatViews(), compatTypes(), compatRights(), compatHidden())
+	return slices.Concat(compatTables(), compatRules(), compatCode(), compatViews(), compatTypes(), compatRights(), compatHidden(), compatTogether())
 }
 
 func compatTables() [][]string {
@@ -237,5 +237,37 @@ func compatHidden() [][]string {
 		{"code that makes: told", do(`CREATE TABLE IF NOT EXISTS things (id int PRIMARY KEY, n int CHECK (n > 0), customer int REFERENCES customers (id))`)},
 		{"query that writes: told", `WITH gone AS (DELETE FROM ruled_log RETURNING id) SELECT count(*) FROM gone`},
 		{"query: expand", `SELECT count(*) FROM customers`},
+	}
+}
+
+// compatTogether are several things in one, or one after the other.
+func compatTogether() [][]string {
+	return [][]string{
+		{"heir and less: breaking", `ALTER TABLE heir NO INHERIT base, DROP COLUMN b`},
+		{"heir and more: told", `ALTER TABLE loner INHERIT base, ADD COLUMN z int`},
+		{"column and rule: contract", `ALTER TABLE orders ADD COLUMN z int, ADD CHECK (amount > 0)`},
+		{"column and its rule: told", `ALTER TABLE orders ADD COLUMN z int, ADD CHECK (z > 0)`},
+		{"default and trigger off: contract", `ALTER TABLE guarded ALTER COLUMN a SET DEFAULT 4, DISABLE TRIGGER stamp`},
+		{"owner and column: contract", `ALTER TABLE mine OWNER TO boss, ADD COLUMN z int`},
+		{"table, then a view of its name: breaking", `DROP TABLE free`, `CREATE VIEW free AS SELECT 1 AS id, 'x'::text AS what`},
+		{"view, then a table of its name: breaking", `DROP VIEW logs`, `CREATE TABLE logs (id int)`},
+		{"sequence again: breaking", `DROP SEQUENCE tickets`, `CREATE SEQUENCE tickets`},
+		{"aggregate again: breaking", `DROP AGGREGATE added(int)`, `CREATE AGGREGATE added(int) (SFUNC = plus, STYPE = int, INITCOND = '5')`},
+		{"trigger again: told", `DROP TRIGGER stamp ON guarded`, `CREATE TRIGGER stamp BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION stamp()`},
+		{"other trigger of the name: told", `DROP TRIGGER stamp ON guarded`, `CREATE TRIGGER stamp BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION double_a()`},
+		{"stricter trigger of the name: breaking", `DROP TRIGGER stamp ON guarded`, `CREATE TRIGGER stamp BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION forbid()`},
+		{"trigger replaced: told", `CREATE OR REPLACE TRIGGER stamp BEFORE INSERT ON guarded FOR EACH ROW EXECUTE FUNCTION double_a()`},
+		{"policy again: contract", `DROP POLICY own ON secured`, `CREATE POLICY own ON secured USING (id > 5)`},
+		{"function, then a procedure of its name: breaking", `DROP FUNCTION plus(int, int) CASCADE`, `CREATE PROCEDURE plus(a int, b int) LANGUAGE sql AS 'SELECT 1'`},
+		{"view in the way of a table: breaking", `CREATE VIEW lookup AS SELECT 'v'::text AS code`},
+		{"owner of a view: contract", `ALTER VIEW adults OWNER TO boss`},
+		{"owner of a function that runs as its owner: contract", `ALTER FUNCTION tally() OWNER TO boss`},
+		{"table from a query: told", `CREATE TABLE copied AS SELECT * FROM customers`},
+		{"table like another: expand", `CREATE TABLE alike (LIKE customers INCLUDING ALL)`},
+		{"options of an index: expand", `ALTER INDEX customers_name SET (fillfactor = 70)`},
+		{"operator for a type of its own: told", `CREATE FUNCTION add_to(place, int) RETURNS int LANGUAGE sql AS 'SELECT $2'`, `CREATE OPERATOR + (LEFTARG = place, RIGHTARG = int, FUNCTION = add_to)`},
+		{"search path of a role: told", `ALTER ROLE reader SET search_path = late`},
+		{"column taken from a role: contract", `REVOKE SELECT (name) ON customers FROM app`},
+		{"call of code that tightens: contract", `CREATE PROCEDURE tighten() LANGUAGE plpgsql AS 'BEGIN ALTER TABLE free ADD CHECK (id < 50); END'`, `CALL tighten()`},
 	}
 }

@@ -1,6 +1,7 @@
 package recipe
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,6 +53,7 @@ func takes(says string, removes ...migration.Object) toll {
 // in one with that, or what older releases know becomes something else, it is breaking; the rest is told.
 func (t *part) reckon() {
 	defer t.learn()
+	t.reckonRest()
 	if len(t.drafts) != 1 || !t.drafts[0].plain || t.drafts[0].Phase != migration.PhaseExpand {
 		return
 	}
@@ -89,10 +91,46 @@ func (t *part) reckon() {
 	}
 }
 
+// reckonRest judges what is not run as written as a whole by what no recipe has judged: of several clauses, each was planned without knowing what
+// another one does, and code that holds others up does more than that.
+func (t *part) reckonRest() {
+	if len(t.drafts) == 0 || len(t.drafts) == 1 && (t.drafts[0].Phase != migration.PhaseBreaking || t.shape.Kind != sqltext.KindDo) {
+		return
+	}
+	at := slices.IndexFunc(t.drafts, func(d draft) bool {
+		return d.plain && d.Phase == migration.PhaseExpand || d.Phase == migration.PhaseBreaking
+	})
+	if at < 0 {
+		return
+	}
+	d := &t.drafts[at]
+	tolls, _ := t.tolls(t.facts.Effects)
+	for _, one := range tolls {
+		said := len(one.removes) > 0 && !slices.ContainsFunc(one.removes, func(o migration.Object) bool {
+			return !slices.ContainsFunc(t.drafts, func(other draft) bool { return slices.Contains(other.Removes, o) })
+		})
+		switch {
+		case said:
+		case one.phase == migration.PhaseExpand:
+			d.Caveats = distinct(append(d.Caveats, one.says))
+		case d.Phase == migration.PhaseBreaking:
+			d.Why = strings.Join(distinct([]string{d.Why, one.says}), "; ")
+		default:
+			d.Phase, d.Why, d.plain, d.Split = migration.PhaseBreaking, one.says, false, "write it as a statement of its own"
+		}
+	}
+}
+
 // taken says whether it makes something of a name that only a contract frees, and which.
 func (t *part) taken() (needs migration.Object, taken bool) {
 	for _, e := range t.facts.Effects {
-		if object := t.world.freed[e.Object]; e.Facet == "" && e.Came() && object != nil {
+		object := t.world.freed[e.Object]
+		for _, kind := range []migration.ObjectKind{migration.ObjectTable, migration.ObjectView} {
+			if other := t.world.freed[migration.Object{Kind: kind, Name: e.Object.Name}]; e.Object.Kind == migration.ObjectTable || e.Object.Kind == migration.ObjectView {
+				object = cmp.Or(object, other)
+			}
+		}
+		if e.Facet == "" && e.Came() && object != nil {
 			return *object, true
 		}
 	}
@@ -182,16 +220,17 @@ func (t *part) learn() {
 	}
 }
 
-// removal is what a contract of the statement names for an object that goes.
+// removal is what a contract of the statement names for an object that goes, nil where none takes it away.
 func (t *part) removal(object migration.Object) *migration.Object {
+	var found *migration.Object
 	for _, d := range t.drafts {
 		for _, o := range d.Removes {
-			if d.Phase == migration.PhaseContract && o.Kind == object.Kind {
-				return &o
+			if d.Phase == migration.PhaseContract && (found == nil || o.Kind == object.Kind && found.Kind != object.Kind) {
+				found = &o
 			}
 		}
 	}
-	return nil
+	return found
 }
 
 // judged says whether the statement's own recipe has judged what happens to a table's columns, rules and keys: its own table's, or those of one that has
@@ -228,7 +267,7 @@ func (t *part) toll(e migration.Effect, all []migration.Effect) toll {
 		return breaks(t.older() + " find something else under the name of " + called(e.Object))
 	case e.Facet == "owner" && changed:
 		return takes("what "+e.Was+" could do with "+called(e.Object)+" as its owner, it cannot any more",
-			migration.Object{Kind: migration.ObjectOther, Name: "ownership of " + called(e.Object)})
+			ownership(e.Object))
 	}
 	switch e.Object.Kind {
 	case migration.ObjectTable:
@@ -246,6 +285,14 @@ func (t *part) toll(e migration.Effect, all []migration.Effect) toll {
 	default:
 		return t.tollOfRule(e, all)
 	}
+}
+
+// ownership is what a change of owners takes away.
+func ownership(of migration.Object) migration.Object {
+	if of.Kind == migration.ObjectTable {
+		return migration.Object{Kind: migration.ObjectOther, Table: of.Name, Name: "ownership"}
+	}
+	return migration.Object{Kind: migration.ObjectOther, Name: "ownership of " + called(of)}
 }
 
 // isRule says whether a kind is of what governs rows: to lose one need not take anything from older releases.
