@@ -219,10 +219,11 @@ func (r *run) transact(ctx context.Context) error {
 		if err := r.exec(ctx, r.session.Conn, action.SQL); err != nil {
 			return r.inTheWay(ctx, action, err)
 		}
-		if err := r.renew(ctx, tx, locks); err != nil {
-			return err
+		err := r.renew(ctx, tx, locks)
+		if err == nil {
+			err = expect(ctx, tx, action, counted)
 		}
-		if err := expect(ctx, tx, action, counted); err != nil {
+		if err != nil {
 			return err
 		}
 		r.cost.Held = time.Since(w.granted)
