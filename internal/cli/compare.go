@@ -88,9 +88,18 @@ func (s *session) watchComparison(ctx context.Context, controller api.Controller
 	}
 }
 
+// compareLines shows services with a rollout first, the others in a line each.
 func compareLines(all []operator.Comparison, paint palette, now time.Time) []string {
-	var lines []string
+	var lines, idle []string
 	for _, one := range all {
+		if one.Rollout == 0 && one.Verdict == nil && one.Note != "" {
+			about := []string{one.Note}
+			if text := placeboText(one.Placebo, now); text != "" {
+				about = append(about, text)
+			}
+			idle = append(idle, paint.strong(string(one.Service))+"  "+paint.faint(strings.Join(about, " · ")))
+			continue
+		}
 		if len(lines) > 0 {
 			lines = append(lines, "")
 		}
@@ -105,7 +114,10 @@ func compareLines(all []operator.Comparison, paint palette, now time.Time) []str
 			lines = append(lines, "", "  "+paint.faint(text))
 		}
 	}
-	return lines
+	if len(lines) > 0 && len(idle) > 0 {
+		lines = append(lines, "")
+	}
+	return append(lines, idle...)
 }
 
 func comparisonHead(one operator.Comparison, paint palette, now time.Time) string {

@@ -86,6 +86,8 @@ func (s *session) replay(ctx context.Context, controller api.Controller, id segu
 		s.say("The journal has no verdict to hold it against.")
 	case r.Same:
 		s.say("It is the verdict of then, figure by figure: " + rulingWord(r.Stored.Ruling) + ".")
+	case r.Verdict != nil && r.Verdict.Ruling == r.Stored.Ruling:
+		s.say("The ruling is that of then, " + rulingWord(r.Stored.Ruling) + ", with other figures or words: another version of Segue judged it.")
 	default:
 		s.say("It is NOT the verdict of then, which was " + rulingWord(r.Stored.Ruling) + ": another version of Segue judged it.")
 	}

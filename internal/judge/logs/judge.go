@@ -61,6 +61,8 @@ type Judge struct {
 	// heard is by side; dark: severities cannot be read, as of the last window.
 	heard [2]heard
 	dark  bool
+	// voices are how much the sides write while warm.
+	voices [2]voice
 	// exposure of sides in seconds while both were read, since the first such window.
 	exposure [2]float64
 	since    time.Time

@@ -96,6 +96,28 @@ func toInt(b bool) int {
 
 var _ judge.Judge = (*logs.Judge)(nil)
 
+// A candidate that writes nothing has no errors either. That is no pass, with a history or without.
+func TestSilenceIsNoPass(t *testing.T) {
+	t.Parallel()
+	kinds := mixed(40)
+	for i := range kinds {
+		kinds[i].factor = 0
+	}
+	w := newWorld(1, 3, kinds)
+	var last []segue.Finding
+	j := logs.New(logs.Config{})
+	w.replace("web-1")
+	for range 60 {
+		last = j.Weigh(w.window(10 * time.Second))
+		if worst(last) == segue.RulingPass {
+			t.Fatalf("passed: %+v", last)
+		}
+	}
+	if f, ok := about(last, "silence is no pass"); !ok || f.Ruling != segue.RulingInconclusive {
+		t.Errorf("%+v", last)
+	}
+}
+
 // Before there is enough to decide, findings say how long it takes at this rate.
 func TestTellsWhatIsLeft(t *testing.T) {
 	t.Parallel()

@@ -151,6 +151,7 @@ func (j *Judge) count(l *look) {
 		}
 	}
 	j.volume.add(j, l)
+	j.note(l)
 	j.listen()
 }
 

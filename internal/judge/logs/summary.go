@@ -43,7 +43,11 @@ func (j *Judge) summary(l *look, findings []segue.Finding) segue.Finding {
 		return f
 	}
 	against := slices.ContainsFunc(findings, func(f segue.Finding) bool { return rank(f) < rank(segue.Finding{Ruling: segue.RulingInconclusive}) })
+	written, due := j.mute(l)
 	switch {
+	case logE >= math.Log(passAt) && !against && written.slots < vanished*due.slots:
+		f.Text = fmt.Sprintf("%s writes next to nothing (%.3g lines a minute and server, where %s writes %.3g), and silence is no pass: %s",
+			l.Candidate, written.rate(), stable(l), due.rate(), rates)
 	case logE >= math.Log(passAt) && !against:
 		f.Ruling, f.Text = segue.RulingPass, "no more errors than usual: "+rates
 	case against:
@@ -53,6 +57,27 @@ func (j *Judge) summary(l *look, findings []segue.Finding) segue.Finding {
 		f.Text = "not enough seen yet to say that there are no more errors than usual: " + rates
 	}
 	return f
+}
+
+// mute gives how much the candidate writes, and how much it would if it wrote as stable does: since its processes are warm, or until then in all. None
+// where that is too little to tell.
+func (j *Judge) mute(l *look) (written, due voice) {
+	sides := j.voices
+	if sides[candidate].seconds == 0 {
+		for side := range sides {
+			sides[side] = voice{j.exposure[side], j.heard[side].all}
+		}
+	}
+	of, to := l.all[candidate], l.all[others]
+	share := quotient(sides[candidate].seconds, sides[others].seconds)
+	if of.requests > 0 && to.requests > 0 {
+		share *= min(1, quotient(of.requests, to.requests)/quotient(of.seconds, to.seconds))
+	}
+	due = voice{sides[candidate].seconds, share * sides[others].slots}
+	if due.slots < leastDue {
+		return voice{}, voice{}
+	}
+	return sides[candidate], due
 }
 
 // missing says in plain words why the sides cannot be compared now; "" when they can.

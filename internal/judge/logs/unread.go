@@ -13,6 +13,28 @@ const (
 	leastHeard = 20
 )
 
+// voice is for how long a side was listened to, and in how many slots it said something, of each kind of line.
+type voice struct{ seconds, slots float64 }
+
+// rate is how many a minute.
+func (v voice) rate() float64 { return 60 * quotient(v.slots, v.seconds) }
+
+// leastDue is how many slots of lines must be due for their absence to delay a pass: it comes with the first lines.
+const leastDue = 2
+
+// note adds a window to how much the sides write while warm.
+func (j *Judge) note(l *look) {
+	if l.steady[candidate].seconds == 0 || l.steady[others].seconds == 0 {
+		return
+	}
+	for side := range j.voices {
+		j.voices[side].seconds += l.steady[side].seconds
+		for _, t := range l.order {
+			j.voices[side].slots += t.steady[side]
+		}
+	}
+}
+
 // heard counts slots of lines of a side, and those of them whose severity is not known.
 type heard struct{ all, dim float64 }
 
