@@ -8,8 +8,8 @@ import (
 
 // Stalls watches how late the machine wakes who has nothing to wait for. What it answers is to be added to a bound of the wall clock: whatever came
 // that much later was not kept waiting by the product. The watch ends when it is asked, or with the test.
-func Stalls(t testing.TB) func() time.Duration {
-	t.Helper()
+func Stalls(tb testing.TB) func() time.Duration {
+	tb.Helper()
 	stop, done := make(chan struct{}), make(chan time.Duration, 1)
 	go func() {
 		const every = 5 * time.Millisecond
@@ -31,6 +31,6 @@ func Stalls(t testing.TB) func() time.Duration {
 		close(stop)
 		return <-done
 	})
-	t.Cleanup(func() { end() })
+	tb.Cleanup(func() { end() })
 	return end
 }

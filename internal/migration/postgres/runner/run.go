@@ -216,14 +216,10 @@ func (r *run) transact(ctx context.Context) error {
 		if w.granted.IsZero() {
 			w.granted = time.Now()
 		}
-		if err := r.exec(ctx, r.session.Conn, action.SQL); err != nil {
-			return r.inTheWay(ctx, action, err)
+		if err := r.act(ctx, tx, action, locks); err != nil {
+			return err
 		}
-		err := r.renew(ctx, tx, locks)
-		if err == nil {
-			err = expect(ctx, tx, action, counted)
-		}
-		if err != nil {
+		if err := expect(ctx, tx, action, counted); err != nil {
 			return err
 		}
 		r.cost.Held = time.Since(w.granted)
@@ -232,6 +228,14 @@ func (r *run) transact(ctx context.Context) error {
 		}
 		return r.price(ctx, tx)
 	})
+}
+
+// act runs an action's statement.
+func (r *run) act(ctx context.Context, tx pgx.Tx, action migration.Action, locks []tableLock) error {
+	if err := r.exec(ctx, r.session.Conn, action.SQL); err != nil {
+		return r.inTheWay(ctx, action, err)
+	}
+	return r.renew(ctx, tx, locks)
 }
 
 // expect counts what an action must have left none of, unless that was counted before it.
