@@ -19,6 +19,9 @@ const (
 	anyLanguage language = iota
 	python
 	golang
+	php
+	// rust is a panic of which the text is still to come.
+	rust
 )
 
 // startState looks at an event's first line.
@@ -33,8 +36,19 @@ func (s *joinState) note(line []byte) {
 	switch {
 	case hasPrefix(line, "Traceback (most recent call last)"):
 		s.language, s.trace = python, true
-	case hasPrefix(line, "panic: "), hasPrefix(line, "fatal error: "), goroutineHeader(line):
+	case hasPrefix(line, "panic: "), hasPrefix(line, "fatal error: "), goroutineHeader(line), servedPanic(line):
 		s.language, s.trace = golang, true
+	case hasPrefix(line, "thread '") && bytes.Contains(line, []byte("' panicked at ")):
+		s.trace = true
+		if line[len(line)-1] == ':' {
+			s.language = rust
+		}
+	case hasPrefix(line, "PHP Fatal error: "), hasPrefix(line, "Fatal error: Uncaught "), hasPrefix(line, "Stack trace:"):
+		s.language, s.trace = php, true
+	case groupTraceback(line), hasPrefix(line, "** ("):
+		s.trace = true
+	case s.language == rust:
+		s.language = anyLanguage
 	case rubyFrame(line):
 		s.trace = true
 	case exceptionHead(line):
@@ -54,6 +68,8 @@ func (s *joinState) joins(line []byte, a *Assembler) bool {
 
 func (s *joinState) continues(line []byte, a *Assembler) bool {
 	switch {
+	case groupTraceback(line), hasPrefix(line, "** ("):
+		return a.blanks == 0 && !s.trace && a.bad()
 	case indented(line):
 		return frameLike(line) || (!s.own && a.blanks == 0) || s.trace
 	case s.trace && hasPrefix(line, "at "), tracePart(line):
@@ -64,6 +80,12 @@ func (s *joinState) continues(line []byte, a *Assembler) bool {
 		return s.indented && a.blanks == 0
 	case s.language == golang:
 		return goTraceLine(line)
+	case s.language == php:
+		return line[0] == '#' && len(line) > 1 && isDigit(line[1]) || hasPrefix(line, "Stack trace:")
+	case s.language == rust, s.trace && (hasPrefix(line, "stack backtrace:") || hasPrefix(line, "note: ")):
+		return true
+	case goName(line):
+		return a.blanks == 0 && a.bad()
 	case goroutineHeader(line), rubyFrame(line):
 		return s.trace || a.bad()
 	case exceptionHead(line):
@@ -112,6 +134,32 @@ func goroutineHeader(line []byte) bool {
 	return hasPrefix(line, "goroutine ") && bytes.HasSuffix(line, []byte("]:"))
 }
 
+// servedPanic reports whether the line is that of Go's HTTP server about a handler that panicked.
+func servedPanic(line []byte) bool {
+	at := bytes.Index(line[:min(len(line), 100)], []byte("http: panic serving "))
+	return at == 0 || at > 0 && line[at-1] == ' '
+}
+
+// groupTraceback reports whether a traceback of Python's groups of exceptions begins.
+func groupTraceback(line []byte) bool {
+	return bytes.Contains(line[:min(len(line), 64)], []byte("Exception Group Traceback (most recent call last)"))
+}
+
+// goName reports whether the line is nothing but the name of a function of Go, as errors print it that know where they were made:
+// github.com/acme/shop.(*Cart).Load.
+func goName(line []byte) bool {
+	dot := bytes.LastIndexByte(line, '.')
+	if dot < 1 || dot+1 >= len(line) || !isLetter(line[dot+1]) || !isLetter(line[0]) || bytes.LastIndexByte(line, '/') > dot {
+		return false
+	}
+	for _, c := range line {
+		if !isTypeByte(c) && c != '/' && c != '(' && c != ')' && c != '*' && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
 // goTraceLine reports whether a line that is not indented belongs to a Go panic: name(arguments), created by, goroutine N [..]:.
 func goTraceLine(line []byte) bool {
 	if goroutineHeader(line) || hasPrefix(line, "created by ") || hasPrefix(line, "[signal ") || hasPrefix(line, "exit status ") ||
@@ -119,7 +167,7 @@ func goTraceLine(line []byte) bool {
 		return true
 	}
 	open := bytes.IndexByte(line, '(')
-	return open > 0 && line[len(line)-1] == ')' && bytes.IndexByte(line[:open], ' ') < 0 && bytes.IndexByte(line[:open], '.') > 0
+	return hasPrefix(line, "panic(") || open > 0 && line[len(line)-1] == ')' && bytes.IndexByte(line[:open], ' ') < 0 && bytes.IndexByte(line[:open], '.') > 0
 }
 
 // rubyFrame reports whether the line is path:LINE:in `method'.

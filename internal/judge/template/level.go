@@ -129,8 +129,16 @@ func (h *head) thrown(tok []byte, from int) Severity {
 			return Error
 		}
 	case 't':
-		if hasPrefix(rest, "thread '") && bytes.Contains(rest, []byte("' panicked at ")) {
+		if hasPrefix(rest, "thread '") && bytes.Contains(rest, []byte("' panicked at ")) || hasPrefix(rest, "terminate called after throwing ") {
 			return Fatal
+		}
+	case 'S':
+		if hasPrefix(rest, "Segmentation fault") {
+			return Fatal
+		}
+	case 'h':
+		if servedPanic(rest) {
+			return Error
 		}
 	}
 	return Unknown

@@ -112,6 +112,12 @@ func traces(n int) map[string]string {
 		"go":     "panic: runtime error: index out of range [N] with length N\n\ngoroutine N [running]:\nmain.f(0xN)\n\t/src/x.go:N +0x1d\nmain.main()\n\t/src/x.go:N +0x20\nexit status 2",
 		"node":   "TypeError: Cannot read properties of undefined (reading 'N')\n    at load (/srv/a.js:N:N)\n    at async Server.handle (/srv/b.js:N:N)",
 		"dotnet": "Unhandled exception. System.InvalidOperationException: N\n   at Shop.Orders.Load(Int32 id) in /src/Orders.cs:line N\n   at Shop.Program.Main(String[] args) in /src/Program.cs:line N",
+		"rust":   "thread 'main' panicked at src/main.rs:N:5:\nindex out of bounds: the len is N but the index is N\nstack backtrace:\n   0: rust_begin_unwind\n             at /rustc/N/library/std/src/panicking.rs:N:5\n   1: app::load\n             at ./src/main.rs:N:13\nnote: run with `RUST_BACKTRACE=full`",
+		"php":    "PHP Fatal error:  Uncaught RuntimeException: bad cart N in /srv/a.php:N\nStack trace:\n#0 /srv/b.php(N): Cart->load(N)\n#1 /srv/index.php(N): main()\n#2 {main}\n  thrown in /srv/a.php on line N",
+		"elixir": "03:04:05.123 [error] GenServer Shop.Cart terminating\n** (RuntimeError) bad cart N\n    (shop 0.1.0) lib/shop/cart.ex:N: Shop.Cart.load/1\n    (stdlib 4.2) gen_server.erl:N: :gen_server.try_handle_call/4",
+		"goerr":  "ERROR load cart N: refused\ngithub.com/acme/shop.(*Cart).Load\n\t/src/cart.go:N\nmain.main\n\t/src/main.go:N\nruntime.main\n\t/usr/local/go/src/runtime/proc.go:N",
+		"gohttp": "2026/01/02 03:04:05 http: panic serving 127.0.0.1:N: runtime error: invalid memory address or nil pointer dereference\ngoroutine N [running]:\nnet/http.(*conn).serve.func1()\n\t/usr/local/go/src/net/http/server.go:N +0xN\npanic({0xN?, 0xN?})\n\t/usr/local/go/src/runtime/panic.go:N +0xN\nmain.handler({0xN, 0xN}, 0xN)\n\t/src/main.go:N +0xN",
+		"group":  "2026-01-02 03:04:05 ERROR failed N\n  + Exception Group Traceback (most recent call last):\n  |   File \"/srv/a.py\", line N, in main\n  |     raise ExceptionGroup\n  | ExceptionGroup: many (2 sub-exceptions)\n  +-+---------------- 1 ----------------\n    | ValueError: N\n    +---------------- 2 ----------------\n    | KeyError: N\n    +------------------------------------",
 		"ruby":   "/srv/a.rb:N:in `load': bad N (ArgumentError)\n\tfrom /srv/a.rb:N:in `run'\n\tfrom /srv/a.rb:N:in `<main>'",
 	})
 }

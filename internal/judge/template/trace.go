@@ -10,7 +10,7 @@ const topFrames = 5
 func (p *Parser) trace(event []byte, l *Line) bool {
 	from := len(l.text)
 	var f found
-	f.innermostLast = bytes.Contains(event, []byte("\n  File \"")) || hasPrefix(event, "  File \"")
+	f.innermostLast = bytes.Contains(event, []byte("\n  File \"")) || hasPrefix(event, "  File \"") || groupTraceback(event)
 	for line := range bytes.SplitSeq(event, []byte{'\n'}) {
 		first := f.lines == 0
 		f.lines++
@@ -62,10 +62,16 @@ func (f *found) frame(at [2]int32) {
 
 // frame appends the frame's name to the line's text: what is called, without where.
 func (p *Parser) frame(line []byte, l *Line, first bool) (at [2]int32, ok bool) {
-	trimmed := bytes.TrimLeft(line, " \t")
+	trimmed := bytes.TrimLeft(line, " \t|")
 	var name, file []byte
 	switch {
 	case first && !rubyFrame(trimmed):
+		return at, false
+	case hasPrefix(line, "#") || numbered(trimmed):
+		name = numberedName(trimmed)
+	case hasPrefix(trimmed, "(") && bytes.Contains(trimmed, []byte(") ")) && bytes.Contains(trimmed, []byte(": ")):
+		name = trimmed[bytes.LastIndex(trimmed, []byte(": "))+2:] // (shop 0.1.0) lib/cart.ex:12: Shop.Cart.load/1
+	case hasPrefix(trimmed, "at /rustc/"), hasPrefix(trimmed, "at ./") && bytes.Contains(trimmed, []byte(".rs:")): // of the frame above
 		return at, false
 	case hasPrefix(trimmed, "at ") && len(trimmed) > 3 && len(trimmed) < len(line)+1:
 		name = callName(trimmed[3:])
@@ -89,7 +95,12 @@ func (p *Parser) frame(line []byte, l *Line, first bool) (at [2]int32, ok bool) 
 	case !indented(line) && goTraceLine(line) && line[len(line)-1] == ')' && !hasPrefix(line, "panic(") && !hasPrefix(line, "runtime."):
 		open := bytes.LastIndexByte(line, '(')
 		name = line[:open]
+	case !indented(line) && goName(line) && !hasPrefix(line, "runtime."):
+		name = line
 	default:
+		return at, false
+	}
+	if len(name) == 0 && len(file) == 0 {
 		return at, false
 	}
 	from := len(l.text)
@@ -99,6 +110,31 @@ func (p *Parser) frame(line []byte, l *Line, first bool) (at [2]int32, ok bool) 
 	}
 	l.text = appendName(l.text, name)
 	return [2]int32{int32(from), int32(len(l.text))}, len(l.text) > from
+}
+
+// numbered reports whether the line is a frame of Rust: 2: app::load.
+func numbered(line []byte) bool {
+	i := 0
+	for i < len(line) && isDigit(line[i]) {
+		i++
+	}
+	return i > 0 && hasPrefix(line[i:], ": ")
+}
+
+// numberedName is what "2: app::load" and "#0 /srv/cart.php(12): Cart->load(3)" call; nothing for what panics by itself.
+func numberedName(line []byte) []byte {
+	separator := ": "
+	if line[0] == '#' {
+		separator = "): "
+	}
+	_, name, _ := bytes.Cut(line, []byte(separator))
+	if line[0] == '#' {
+		name, _, _ = bytes.Cut(name, []byte{'('})
+	}
+	if hasPrefix(name, "rust_begin_unwind") || hasPrefix(name, "core::panicking") || hasPrefix(name, "std::") {
+		return nil
+	}
+	return name
 }
 
 // callName is what "at NAME(where)", "at NAME in file:line N" and "at file:1:2" call.
@@ -145,7 +181,7 @@ func (p *Parser) exceptionType(line []byte, l *Line) (at [2]int32, ok bool) {
 	from := len(l.text)
 	line = line[:min(len(line), 1000)]
 	switch {
-	case hasPrefix(line, "panic: "), hasPrefix(line, "fatal error: "):
+	case hasPrefix(line, "panic: "), hasPrefix(line, "fatal error: "), servedPanic(line), hasPrefix(line, "thread '"):
 		p.panicText(line, l)
 		return [2]int32{int32(from), int32(len(l.text))}, true
 	case hasPrefix(line, "Error: "), hasPrefix(line, "Uncaught Error: "):
