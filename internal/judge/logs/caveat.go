@@ -94,12 +94,22 @@ func (c *Caveat) Learn(f segue.Finding) error {
 			WithHint("put its text into judges.logs.expected of the project's file")
 	}
 	c.Rate = roughly(f.Value)
-	if f.Sample != "" {
-		var line template.Line
-		template.NewParser().Parse([]byte(f.Sample), &line)
-		c.Match = line.String()
-	}
+	c.Match = form(f)
 	return nil
+}
+
+// form gives the template that the finding is about: what its text ends with or, where it says something else, how its sample is read.
+func form(f segue.Finding) string {
+	if at := strings.LastIndex(f.Text, ": "); at > 0 && strings.Contains(f.Text, " a minute and server, ") {
+		text, _, _ := strings.Cut(f.Text[at+2:], " (")
+		return strings.TrimSpace(text)
+	}
+	if f.Sample == "" {
+		return ""
+	}
+	var line template.Line
+	template.NewParser().Parse([]byte(f.Sample), &line)
+	return line.String()
 }
 
 // roughly keeps two digits.

@@ -202,18 +202,23 @@ func TestLearnt(t *testing.T) {
 // A caveat of a line holds when the line is learnt anew from other values, and for no other line.
 func TestLearntLineIsKnownByItsForm(t *testing.T) {
 	t.Parallel()
+	var known segue.Finding
+	seen := kind{LogTemplate: named(501, "error", "<*> payment provider <*> refused card of order <*> code <*>"), rate: 60, only: true, factor: 1}
+	newWorld(1, 3, with(seen)).rollout(logs.Config{}, 15, func(_ time.Duration, findings []segue.Finding) bool {
+		known, _ = about(findings, "payment provider")
+		return known.Ruling != segue.RulingFail
+	})
 	var c logs.Caveat
-	sample := "2026-01-02 03:04:05 ERROR payment provider acme refused card of order 7: code 3"
-	if err := c.Learn(segue.Finding{Judge: "logs", Unit: "per minute", Value: 60, Fingerprint: "00000000000000aa", Sample: sample}); err != nil {
-		t.Fatal(err)
+	if err := c.Learn(known); err != nil || c.Rate == 0 {
+		t.Fatalf("%+v, %v", c, err)
 	}
 	c.ID, c.Owner, c.Reason, c.Expires, c.Fingerprint = "known", "ops", "known", noon.Add(24*time.Hour), "00000000000000aa"
 	for text, excused := range map[string]bool{
-		"<*> payment provider <*> refused card of order <*> code <*>":      true,
-		"<*> payment provider acme refused card of order <*> code <*>":     true,
-		"<*> payment provider <*> lost card of order <*> code <*>":         false,
-		"<*> payment provider <*> refused card of order <*> code <*> late": false,
-		"<*> <*> <*> <*> <*> <*> <*> <*> <*> <*> <*>":                      false,
+		"<*> payment provider <*> refused card of order <*> code <*>":    true,
+		"<*> payment provider acme refused card of order <*> code <*>":   true,
+		"<*> payment provider globex refused card of order <*> code <*>": true,
+		"<*> payment provider <*> lost card of order <*> code <*>":       false,
+		"<*> <*> <*> <*> <*> <*> <*> <*> <*> <*> <*>":                    false,
 	} {
 		fresh := kind{LogTemplate: named(501, "error", text), rate: 4, only: true, factor: 1}
 		failed := false
