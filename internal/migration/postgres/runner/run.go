@@ -216,26 +216,26 @@ func (r *run) transact(ctx context.Context) error {
 		if w.granted.IsZero() {
 			w.granted = time.Now()
 		}
-		if err := r.act(ctx, tx, action, locks); err != nil {
-			return err
+		if err := r.exec(ctx, r.session.Conn, action.SQL); err != nil {
+			return r.inTheWay(ctx, action, err)
 		}
 		if err := expect(ctx, tx, action, counted); err != nil {
 			return err
 		}
-		r.cost.Held = time.Since(w.granted)
-		if err := r.had(ctx, tx, locks); err != nil {
-			return err
-		}
-		return r.price(ctx, tx)
+		return r.after(ctx, tx, locks, w)
 	})
 }
 
-// act runs an action's statement.
-func (r *run) act(ctx context.Context, tx pgx.Tx, action migration.Action, locks []tableLock) error {
-	if err := r.exec(ctx, r.session.Conn, action.SQL); err != nil {
-		return r.inTheWay(ctx, action, err)
+// after does what belongs to a statement in its transaction, and notes what it cost.
+func (r *run) after(ctx context.Context, tx pgx.Tx, locks []tableLock, w *wait) error {
+	if err := r.renew(ctx, tx, locks); err != nil {
+		return err
 	}
-	return r.renew(ctx, tx, locks)
+	r.cost.Held = time.Since(w.granted)
+	if err := r.had(ctx, tx, locks); err != nil {
+		return err
+	}
+	return r.price(ctx, tx)
 }
 
 // expect counts what an action must have left none of, unless that was counted before it.
