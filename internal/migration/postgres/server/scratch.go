@@ -242,7 +242,7 @@ func withExtensions(err, withheld error) error {
 
 // Conn connects to the copy. The caller closes the connection.
 func (c *Scratch) Conn(ctx context.Context) (*pgx.Conn, error) {
-	conn, err := pgx.ConnectConfig(ctx, c.config)
+	conn, err := connectAny(ctx, c.config)
 	if err != nil {
 		return nil, Explain("connect to the scratch database", err)
 	}
@@ -250,6 +250,19 @@ func (c *Scratch) Conn(ctx context.Context) (*pgx.Conn, error) {
 	// server for scratch copies.
 	_, _ = conn.Exec(ctx, "SET pg_stat_statements.track = 'none'")
 	return conn, nil
+}
+
+// connectAny connects to the first server of several that has the database. The driver asks no other one once a server has said that it has none, and a
+// standby that is named first has not heard of a new database yet.
+func connectAny(ctx context.Context, config *pgx.ConnConfig) (*pgx.Conn, error) {
+	for config = config.Copy(); ; config.Fallbacks = config.Fallbacks[1:] {
+		conn, err := pgx.ConnectConfig(ctx, config)
+		if code(err) != "3D000" || len(config.Fallbacks) == 0 {
+			return conn, err
+		}
+		next := config.Fallbacks[0]
+		config.Host, config.Port, config.TLSConfig = next.Host, next.Port, next.TLSConfig
+	}
 }
 
 // Catalog reads the copy's catalogue.

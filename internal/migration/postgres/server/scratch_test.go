@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -277,5 +278,30 @@ func TestScratchSaysWhatStandsInTheWay(t *testing.T) {
 	}
 	if left := scratchDatabases(t, s); len(left) > 0 {
 		t.Errorf("left over: %v", left)
+	}
+}
+
+// TestScratchOfSeveralServers names a server first that does not have the copy, as a standby has not heard of it yet.
+func TestScratchOfSeveralServers(t *testing.T) {
+	t.Parallel()
+	other, own := clustertest.Start(t, ""), clustertest.Start(t, "", "work_mem=5MB")
+	execute(t, own.URL("postgres"), "CREATE DATABASE only_here")
+	config, err := pgx.ParseConfig(fmt.Sprintf("user=postgres dbname=only_here host=%s,%s port=%d,%d", other.Sockets(), own.Sockets(), other.Port(), own.Port()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if conn, err := pgx.ConnectConfig(t.Context(), config); err == nil {
+		t.Fatal(conn.Close(t.Context()))
+	}
+	conn, err := connectAny(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	config.Database = "nowhere"
+	if _, err := connectAny(t.Context(), config); code(err) != "3D000" {
+		t.Errorf("a database that no server has: %v", err)
 	}
 }
