@@ -289,17 +289,13 @@ func looksUp(sql string, tables map[string]bool) bool {
 	t := read(sql)
 	found := false
 	for i := range t.tokens {
-		if !t.name(i) {
+		if !t.name(i) || !t.relation(i) {
 			continue
 		}
 		if tables[t.at(i).Value()] {
 			return false
 		}
-		first := i
-		if t.is(i-1, ".") {
-			first = i - 2 // of "public"."pg_stat_statements"
-		}
-		found = found || t.is(first-1, "from", "join") && strings.HasPrefix(t.at(i).Value(), "pg_")
+		found = found || strings.HasPrefix(t.at(i).Value(), "pg_")
 	}
 	return found && t.is(0, "select", "with")
 }

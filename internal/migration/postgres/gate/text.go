@@ -67,6 +67,36 @@ func (t text) name(i int) bool {
 	return kind == sqltext.TokenWord || kind == sqltext.TokenName
 }
 
+// relation says whether an identifier stands where a table is named, with its schema or without: behind FROM, JOIN, INTO, UPDATE, or a comma after such a
+// one; not where a column or an alias of the same name is.
+func (t text) relation(i int) bool {
+	if t.is(i+1, ".") {
+		return false
+	}
+	if t.is(i-1, ".") {
+		i -= 2 // "public"."a"
+	}
+	if !t.is(i-1, ",") {
+		return t.is(i-1, "from", "join", "into", "update", "only", "table", "using")
+	}
+	depth := 0
+	for i--; i >= 0; i-- {
+		switch {
+		case t.is(i, ")"):
+			depth++
+		case t.is(i, "("):
+			if depth--; depth < 0 {
+				return false
+			}
+		case depth == 0 && t.is(i, "from"):
+			return true
+		case depth == 0 && t.is(i, "select", "where", "on", "by", "having", "set", "values", "returning", "with", "distinct"):
+			return false
+		}
+	}
+	return false
+}
+
 // names says whether an identifier is anywhere in the statement, in whatever part.
 func (t text) names(name string) bool {
 	return slices.ContainsFunc(t.tokens, func(token sqltext.Token) bool {

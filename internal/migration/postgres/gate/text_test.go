@@ -91,3 +91,26 @@ func TestReadingNeverFails(t *testing.T) {
 		looksUp(sql, nil)
 	})
 }
+
+func TestLooksUp(t *testing.T) {
+	t.Parallel()
+	tables := map[string]bool{"a": true, "class": true, "name": true, "orders": true}
+	for sql, want := range map[string]bool{
+		"SELECT a.attname AS name, $1::regclass AS class FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid": true,
+		`SELECT dealloc FROM "public"."pg_stat_statements_info"`:                                                    true,
+		"SELECT c.oid, c.name FROM pg_class c, pg_namespace n WHERE n.name = c.name":                                true,
+		"SELECT relname FROM pg_class c, a":                                                                         false,
+		"SELECT relname FROM pg_class c, public.a WHERE true":                                                       false,
+		"SELECT relname FROM pg_class c JOIN orders ON true":                                                        false,
+		"SELECT relname FROM pg_class WHERE EXISTS (SELECT FROM a)":                                                 false,
+		"SELECT (SELECT max(id) FROM orders) FROM pg_class":                                                         false,
+		"WITH x AS (INSERT INTO orders VALUES (1) RETURNING 1) SELECT FROM pg_class":                                false,
+		"WITH x AS (DELETE FROM ONLY a) SELECT FROM pg_class":                                                       false,
+		"SELECT 1 FROM orders": false,
+		"SELECT now()":         false,
+	} {
+		if got := looksUp(sql, tables); got != want {
+			t.Errorf("%s: %t", sql, got)
+		}
+	}
+}

@@ -80,8 +80,12 @@ func (a *asking) silence(check, prefix string, statistics Statistics) {
 		if !statistics.Snapshot.Evicted.IsZero() && !statistics.Snapshot.Evicted.Before(statistics.Snapshot.Since) {
 			why = ", when statements were dropped for want of room (raise pg_stat_statements.max)"
 		}
-		a.ground(check, migration.AnswerUnknown, "%sstatements are counted without a gap for %s%s, and %s are asked for", prefix,
-			max(0, a.request.Now.Sub(watched)).Round(time.Second), why, window).Until = enough
+		asked := ""
+		if window >= time.Second {
+			asked = fmt.Sprintf(", and %s are asked for", window)
+		}
+		a.ground(check, migration.AnswerUnknown, "%sstatements are counted without a gap for %s%s%s", prefix,
+			max(0, a.request.Now.Sub(watched)).Round(time.Second), why, asked).Until = enough
 		return
 	}
 	if len(statistics.Queries) == 0 {
