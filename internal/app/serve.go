@@ -36,7 +36,11 @@ func Serve(ctx context.Context, options ServeOptions) error {
 	if options.Listen != "" && options.Token == "" {
 		return segue.Errorf(segue.KindInvalid, "serve --listen needs a token").WithHint("set SEGUE_TOKEN to a long random string")
 	}
-	release, err := hold(ctx, options)
+	var patience time.Duration
+	if options.Background {
+		patience = holdWithin
+	}
+	release, err := options.State.hold(patience)
 	if err != nil {
 		return err
 	}
@@ -80,34 +84,6 @@ func Serve(ctx context.Context, options ServeOptions) error {
 		group.Go(func() error { endWhenIdle(ctx, options, engine, server, stop); return nil })
 	}
 	return group.Wait()
-}
-
-// hold takes the controller's lock. Commands that follow a rollout start another one in the background when theirs ends, so it may take two tries.
-func hold(ctx context.Context, options ServeOptions) (release func(), err error) {
-	if options.Background {
-		return options.State.hold(holdWithin)
-	}
-	for range 3 {
-		patience := relieve(ctx, options.State)
-		if release, err = options.State.hold(patience); err == nil || patience == 0 {
-			break
-		}
-	}
-	return release, err
-}
-
-// relieve asks a controller that a command has started in the background to make room for one that stays, and gives how long to wait for that. Open
-// rollouts go on with the next one, which is this.
-func relieve(ctx context.Context, state State) (patience time.Duration) {
-	client := api.NewUnixClient(state.Socket())
-	defer client.Close()
-	bounded, cancel := context.WithTimeout(ctx, startWithin)
-	defer cancel()
-	status, err := client.Status(bounded)
-	if err != nil || !status.Background || client.Shutdown(bounded, true) != nil {
-		return 0
-	}
-	return 5 * time.Second
 }
 
 func serveUnix(ctx context.Context, options ServeOptions, engine *controller.Controller, server *api.Server) error {

@@ -18,7 +18,7 @@ func newServe(s *session) *cobra.Command {
 		Use:   "serve",
 		Short: "Run a controller for good",
 		Long: `Serve runs the controller of a state directory until it is told to end. Other commands start one in the background where
-none runs, which makes room for it; run one for good on a machine that deploys often, or from elsewhere. Killing it loses nothing: instances and the
+none runs; run one for good on a machine that deploys often, or from elsewhere. Killing it loses nothing: instances and the
 proxy go on, and the next controller resumes what was open.
 
 It answers on a unix socket in the state directory. With --listen it answers on TCP too, to those who have the token that
