@@ -22,7 +22,7 @@ func (l *Lookout) Past(until time.Time, servers []judge.ServerEvidence) []judge.
 	past, clean := slices.Clone(l.minutes), l.clean
 	l.mu.Unlock()
 	if l.options.Logs != nil {
-		past = join(past, l.logs.Begin(until, servers))
+		past = join(past, l.logs.Begin(clean, until, servers))
 	}
 	return slices.DeleteFunc(past, func(e judge.Evidence) bool { return e.Since.Before(clean) || old(e, until) })
 }

@@ -69,8 +69,8 @@ func NewGatherer() *Gatherer {
 
 // Begin starts a rollout: it gives what the servers wrote in the hour before until, minute by minute, oldest first, for Evidence.Before. Of
 // each server Server, Release and Started are taken. All templates are told anew from here on, and none that was told ages out until End.
-// Minutes in which no server was read are left out.
-func (g *Gatherer) Begin(until time.Time, servers []judge.ServerEvidence) []judge.Evidence {
+// Minutes in which no server was read are left out, and those that began before clean: what they told would be lost with them.
+func (g *Gatherer) Begin(clean, until time.Time, servers []judge.ServerEvidence) []judge.Evidence {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.release()
@@ -78,6 +78,9 @@ func (g *Gatherer) Begin(until time.Time, servers []judge.ServerEvidence) []judg
 	g.closed = slotOf(until)
 	var minutes []judge.Evidence
 	for since := until.Add(-history); since.Before(until); since = since.Add(slice) {
+		if since.Before(clean) {
+			continue
+		}
 		e := judge.Evidence{Since: since, Until: since.Add(slice)}
 		read := false
 		for _, s := range servers {

@@ -174,7 +174,7 @@ func TestGatherTellsInstancesApart(t *testing.T) {
 		if diff := cmp.Diff(want, said(filled(g, 10*time.Second, "web-1"), texts)); diff != "" {
 			t.Error(diff)
 		}
-		before := g.Begin(time.Now(), []judge.ServerEvidence{{Server: "web-1", Release: "v1"}})
+		before := g.Begin(time.Time{}, time.Now(), []judge.ServerEvidence{{Server: "web-1", Release: "v1"}})
 		want["web-1"]["both say this"] = [2]int64{1, 2}
 		want["web-1"]["shutting down in haste"] = [2]int64{1, 1}
 		if len(before) != 1 {
@@ -223,7 +223,7 @@ func TestGatherKeepsAnHour(t *testing.T) {
 			<-time.After(20 * time.Second)
 		}
 		servers := []judge.ServerEvidence{{Server: "web-1", Release: "v1", Started: time.Now()}}
-		before := g.Begin(time.Now(), servers)
+		before := g.Begin(time.Time{}, time.Now(), servers)
 		if len(before) != 60 {
 			t.Fatalf("%d slices", len(before))
 		}
@@ -237,8 +237,19 @@ func TestGatherKeepsAnHour(t *testing.T) {
 			}
 		}
 		g.End()
-		if again := g.Begin(time.Now(), servers); len(again[0].Templates) != 1 {
+		if again := g.Begin(time.Time{}, time.Now(), servers); len(again[0].Templates) != 1 {
 			t.Error("a second rollout is told nothing")
+		}
+		g.End()
+		if short := g.Begin(time.Now().Add(-9*time.Minute), time.Now(), servers); len(short) != 9 || len(short[0].Templates) != 1 {
+			t.Errorf("after a rollout that ended 9 minutes ago: %+v", short)
+		}
+		g.End()
+		none := g.Begin(time.Now(), time.Now(), servers)
+		one.say(t, "INFO tick")
+		<-time.After(20 * time.Second)
+		if now := filled(g, 20*time.Second, "web-1"); len(none) != 0 || len(now.Templates) != 1 {
+			t.Errorf("right after a rollout, %d slices of the past; then %+v", len(none), now)
 		}
 		one.end(t)
 	})

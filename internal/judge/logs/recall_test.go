@@ -87,7 +87,7 @@ func TestRecallBelievesHonestTimesAlone(t *testing.T) {
 		if each.since == 0 && !since.IsZero() || each.since != 0 && !since.Equal(opened.Add(-each.since)) {
 			t.Errorf("%s: known since %s, want %s before %s", each.name, since, each.since, opened)
 		}
-		for _, minute := range g.Begin(opened, []judge.ServerEvidence{{Server: "web-1"}}) {
+		for _, minute := range g.Begin(time.Time{}, opened, []judge.ServerEvidence{{Server: "web-1"}}) {
 			if minute.Since.Before(since) || minute.Servers[0].LogsLost > 0 {
 				t.Errorf("%s: minute of %s: %+v", each.name, minute.Since, minute.Servers[0])
 			}

@@ -52,7 +52,7 @@ func TestTogether(t *testing.T) {
 			}
 			return rows
 		}
-		before := g.Begin(time.Now(), servers())
+		before := g.Begin(time.Time{}, time.Now(), servers())
 		outputs["web-1"].say(t, "ERROR old release cut short")
 		outputs["web-1"].end(t)
 		replaced = time.Now()
