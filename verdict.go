@@ -46,6 +46,8 @@ type Finding struct {
 	Fingerprint string `json:"fingerprint,omitempty"`
 	// Severity is that of a log template ("error").
 	Severity string `json:"severity,omitempty"`
+	// Template is the whole text of a log template, with <*> for what varies.
+	Template string `json:"template,omitempty"`
 	// Sample is one line, or the values, that it stands for.
 	Sample string `json:"sample,omitempty"`
 	// Evidence against the candidate by now, and the Threshold that decides: e-values, 1 is none.

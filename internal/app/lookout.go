@@ -27,11 +27,12 @@ import (
 // newLookout watches what the judges of a service go by, and keeps the last hour of it in a folder.
 func newLookout(folder string, logger *slog.Logger) func(segue.Service, workload.Driver) *lookout.Lookout {
 	return func(settings segue.Service, driver workload.Driver) *lookout.Lookout {
-		options := lookout.Options{Logger: logger, File: filepath.Join(folder, string(settings.Name)+".jsonl.gz")}
+		options := lookout.Options{Logger: logger}
 		judging := settings.Judging
 		if judging.Budget <= 0 {
 			return lookout.New(options)
 		}
+		options.File = filepath.Join(folder, string(settings.Name)+".jsonl.gz")
 		if judging.Logs {
 			options.Logs = func(ctx context.Context, id segue.InstanceID, tail int) (io.ReadCloser, error) {
 				return driver.Logs(ctx, id, tail, true)

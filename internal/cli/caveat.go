@@ -210,7 +210,7 @@ func newCaveatList(s *session) *cobra.Command {
 				}
 				about := one.Fingerprint
 				if about == "" {
-					about = fmt.Sprintf("%q", one.Match)
+					about = fmt.Sprintf("%q", cmp.Or(one.Match, one.Form))
 				}
 				t.row(printable(one.ID), printable(about), printable(one.Owner), until, clip(printable(one.Reason), 80))
 			}

@@ -114,12 +114,7 @@ func (s *session) aboutRollout(c *cobra.Command, args []string, do func(api.Cont
 	if err != nil {
 		return err
 	}
-	controller, done, err := s.connect(c.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	return do(controller, id)
+	return s.with(c.Context(), func(controller api.Controller) error { return do(controller, id) })
 }
 
 // rolloutArgument reads the number of a rollout; none is 0, the latest.

@@ -67,12 +67,7 @@ func (s *session) aboutReleases(c *cobra.Command, args []string, do func(api.Con
 	if err != nil {
 		return err
 	}
-	controller, done, err := s.connect(c.Context())
-	if err != nil {
-		return err
-	}
-	defer done()
-	return do(controller, wire, to)
+	return s.with(c.Context(), func(controller api.Controller) error { return do(controller, wire, to) })
 }
 
 // targets reads the arguments of plan and deploy: releases, alone or as SERVICE=RELEASE.

@@ -141,6 +141,16 @@ func (s *session) connect(ctx context.Context) (api.Controller, func(), error) {
 	return s.d.Connect(ctx, state)
 }
 
+// with does something with the controller, started if need be.
+func (s *session) with(ctx context.Context, do func(api.Controller) error) error {
+	controller, done, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return do(controller)
+}
+
 // running gives the controller if one runs.
 func (s *session) running(ctx context.Context) (api.Controller, func(), error) {
 	state, err := s.stateDir()

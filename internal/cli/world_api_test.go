@@ -330,7 +330,7 @@ func (w *world) Compare(context.Context) ([]operator.Comparison, error) {
 		{
 			Judge: "logs", Ruling: segue.RulingHold, Server: "web-1", Release: "v2", Value: 12, Baseline: 0, Unit: "count", Samples: 12, Fingerprint: "8f14e45fceea167a", Severity: "error",
 			Sample: "ERROR payment of order 4711 declined: no route to host", Evidence: 41, Threshold: 330, Left: 90 * time.Second,
-			Counts: map[segue.ServerName]int64{"web-1": 12, "web-2": 0, "web-3": 0, "web-4": 0}, Text: "a line that no other server writes: payment of order <*> declined: <*>",
+			Counts: map[segue.ServerName]int64{"web-1": 12, "web-2": 0, "web-3": 0, "web-4": 0}, Template: "payment of order <*> declined: <*>", Text: "a line that no other server writes: payment of order <*> declined: <*>",
 		},
 		{Judge: "errors", Ruling: segue.RulingPass, Release: "v2", Value: 0.001, Baseline: 0.001, Limit: 0.01, Unit: "share", Samples: 4210, BaselineSamples: 12600, Evidence: 0.2, Threshold: 3000},
 	})

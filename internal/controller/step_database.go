@@ -83,12 +83,14 @@ func (c *Controller) recordFor(ctx context.Context, config Database, q question,
 // a minute, and no server of the service is touched meanwhile.
 func (c *Controller) awaitState(ctx context.Context, d *desk) (migration.State, error) {
 	began := time.Now()
-	for {
+	for try := 0; ; try++ {
 		state, err := d.driver.State(ctx)
 		if segue.KindOf(err) != segue.KindUnavailable || time.Since(began) > serverPatience {
 			return state, err
 		}
-		c.log.DebugContext(ctx, "database does not answer", "database", d.name, "error", err)
+		if try == 0 {
+			c.log.WarnContext(ctx, "database does not answer; the step waits for it", "database", d.name, "for", serverPatience, "error", err)
+		}
 		if wait(ctx, time.Second) != nil {
 			return state, context.Cause(ctx)
 		}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/segue-deploy/segue"
-	"github.com/segue-deploy/segue/internal/judge/template"
 )
 
 // DefaultCeiling is how many times its usual rate a caveat excuses.
@@ -18,9 +17,10 @@ const DefaultCeiling = 5
 // rate the finding counts again.
 type Caveat struct {
 	ID string
-	// Fingerprint is that of the finding, of any judge. Match is text that a log template contains, or its whole text.
+	// Fingerprint is that of the finding, of any judge. Match is text that a log template contains, Form its whole text, with <*> for what varies.
 	Fingerprint string
 	Match       string
+	Form        string
 	// Service and Scope narrow it down: to one service, and to releases whose names the pattern fits ("v2.*").
 	Service segue.ServiceName
 	Scope   string
@@ -46,7 +46,7 @@ func (c *Caveat) applies(service segue.ServiceName, release segue.ReleaseName) b
 
 // names tells whether it is about a finding.
 func (c *Caveat) names(fingerprint, text string) bool {
-	return c.Fingerprint != "" && c.Fingerprint == fingerprint || c.Match != "" && text != "" && (strings.Contains(text, c.Match) || sameForm(c.Match, text))
+	return c.Fingerprint != "" && c.Fingerprint == fingerprint || text != "" && (c.Match != "" && strings.Contains(text, c.Match) || c.Form != "" && sameForm(c.Form, text))
 }
 
 // sameForm tells whether two templates are the same but for what varies in one of them. A template that is learnt anew may be born of another value of
@@ -94,22 +94,8 @@ func (c *Caveat) Learn(f segue.Finding) error {
 			WithHint("put its text into judges.logs.expected of the project's file")
 	}
 	c.Rate = roughly(f.Value)
-	c.Match = form(f)
+	c.Form = f.Template
 	return nil
-}
-
-// form gives the template that the finding is about: what its text ends with or, where it says something else, how its sample is read.
-func form(f segue.Finding) string {
-	if at := strings.LastIndex(f.Text, ": "); at > 0 && strings.Contains(f.Text, " a minute and server, ") {
-		text, _, _ := strings.Cut(f.Text[at+2:], " (")
-		return strings.TrimSpace(text)
-	}
-	if f.Sample == "" {
-		return ""
-	}
-	var line template.Line
-	template.NewParser().Parse([]byte(f.Sample), &line)
-	return line.String()
 }
 
 // roughly keeps two digits.

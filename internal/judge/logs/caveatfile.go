@@ -20,7 +20,7 @@ import (
 const (
 	mostCaveatBytes = 1 << 20
 	mostFaults      = 100
-	caveatKeys      = "id, fingerprint, match, service, scope, owner, reason, ceiling, expires, rate, share"
+	caveatKeys      = "id, fingerprint, match, form, service, scope, owner, reason, ceiling, expires, rate, share"
 )
 
 // Fault is one thing that is wrong with a file of caveats. Line and Column count from 1.
@@ -173,8 +173,8 @@ func (d *caveatReader) caveat(n *yaml.Node) {
 			d.fault(n, "a caveat has no %q", key)
 		}
 	}
-	if at["match"] == nil && at["fingerprint"] == nil {
-		d.fault(n, `a caveat needs a "fingerprint" or a "match" to say what it is about`)
+	if at["match"] == nil && at["form"] == nil && at["fingerprint"] == nil {
+		d.fault(n, `a caveat needs a "fingerprint", a "match" or a "form" to say what it is about`)
 	}
 	if at["rate"] != nil && at["share"] != nil {
 		d.fault(at["share"], `"rate" and "share" exclude each other`)
@@ -193,7 +193,7 @@ var errUnknownKey = errors.New("unknown key")
 // set reads the value of a key.
 func (c *Caveat) set(key, value string) (err error) {
 	texts := map[string]*string{
-		"id": &c.ID, "fingerprint": &c.Fingerprint, "match": &c.Match, "owner": &c.Owner, "reason": &c.Reason,
+		"id": &c.ID, "fingerprint": &c.Fingerprint, "match": &c.Match, "form": &c.Form, "owner": &c.Owner, "reason": &c.Reason,
 		"service": (*string)(&c.Service), "scope": &c.Scope,
 	}
 	if text := texts[key]; text != nil {
@@ -278,7 +278,7 @@ func sameCaveat(a, b Caveat) bool {
 func (c *Caveat) fields() []string {
 	var lines []string
 	texts := []struct{ key, value string }{
-		{"id", c.ID}, {"fingerprint", c.Fingerprint}, {"match", c.Match}, {"service", string(c.Service)}, {"scope", c.Scope}, {"owner", c.Owner}, {"reason", c.Reason},
+		{"id", c.ID}, {"fingerprint", c.Fingerprint}, {"match", c.Match}, {"form", c.Form}, {"service", string(c.Service)}, {"scope", c.Scope}, {"owner", c.Owner}, {"reason", c.Reason},
 	}
 	for _, t := range texts {
 		if t.value != "" {

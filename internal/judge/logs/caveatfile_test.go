@@ -64,8 +64,8 @@ func TestReadCaveatsReportsAllFaults(t *testing.T) {
     expires: 2026-01-01
     scope: "["
 extra: 1
-`, `c.yaml:2:5: a caveat needs a "fingerprint" or a "match" to say what it is about
-c.yaml:3:5: unknown key "matches"; known: id, fingerprint, match, service, scope, owner, reason, ceiling, expires, rate, share
+`, `c.yaml:2:5: a caveat needs a "fingerprint", a "match" or a "form" to say what it is about
+c.yaml:3:5: unknown key "matches"; known: id, fingerprint, match, form, service, scope, owner, reason, ceiling, expires, rate, share
 c.yaml:5:13: reason: it is empty
 c.yaml:6:14: expires: "soon" is no date: write it like 2026-12-31
 c.yaml:7:11: rate: "-1" is no number greater than 0
@@ -78,7 +78,7 @@ c.yaml:15:12: scope: syntax error in pattern
 c.yaml:16:1: unknown key "extra"; known: caveats`},
 		{"- a\n", `c.yaml:1:1: write a mapping with the list "caveats"`},
 		{"caveats: {}\n", `c.yaml:1:10: caveats must be a list`},
-		{"caveats: [1]\n", `c.yaml:1:11: a caveat must be a mapping with the keys id, fingerprint, match, service, scope, owner, reason, ceiling, expires, rate, share`},
+		{"caveats: [1]\n", `c.yaml:1:11: a caveat must be a mapping with the keys id, fingerprint, match, form, service, scope, owner, reason, ceiling, expires, rate, share`},
 	} {
 		_, err := logs.ReadCaveats(strings.NewReader(test.in), "c.yaml")
 		var faults logs.FaultsError
@@ -191,7 +191,7 @@ func TestLearnt(t *testing.T) {
 		t.Errorf("%+v", findings[0])
 	}
 	var line logs.Caveat
-	if err := line.Learn(segue.Finding{Judge: "logs", Unit: "per minute", Value: 5.934, Samples: 12}); err != nil || line.Rate != 6 {
+	if err := line.Learn(segue.Finding{Judge: "logs", Unit: "per minute", Value: 5.934, Samples: 12, Template: "refund failed: timeout"}); err != nil || line.Rate != 6 || line.Form != "refund failed: timeout" || line.Match != "" {
 		t.Errorf("%+v, %v", line, err)
 	}
 	if err := line.Learn(segue.Finding{Judge: "logs", Unit: "per minute", Value: 0, Baseline: 6}); segue.KindOf(err) != segue.KindInvalid {
@@ -214,11 +214,12 @@ func TestLearntLineIsKnownByItsForm(t *testing.T) {
 	}
 	c.ID, c.Owner, c.Reason, c.Expires, c.Fingerprint = "known", "ops", "known", noon.Add(24*time.Hour), "00000000000000aa"
 	for text, excused := range map[string]bool{
-		"<*> payment provider <*> refused card of order <*> code <*>":    true,
-		"<*> payment provider acme refused card of order <*> code <*>":   true,
-		"<*> payment provider globex refused card of order <*> code <*>": true,
-		"<*> payment provider <*> lost card of order <*> code <*>":       false,
-		"<*> <*> <*> <*> <*> <*> <*> <*> <*> <*> <*>":                    false,
+		"<*> payment provider <*> refused card of order <*> code <*>":                       true,
+		"<*> payment provider acme refused card of order <*> code <*>":                      true,
+		"<*> payment provider globex refused card of order <*> code <*>":                    true,
+		"<*> payment provider <*> lost card of order <*> code <*>":                          false,
+		"<*> payment provider <*> refused card of order <*> code <*> and the money is gone": false,
+		"<*> <*> <*> <*> <*> <*> <*> <*> <*> <*> <*>":                                       false,
 	} {
 		fresh := kind{LogTemplate: named(501, "error", text), rate: 4, only: true, factor: 1}
 		failed := false

@@ -179,7 +179,7 @@ func spell(d time.Duration) string {
 func (j *Judge) finding(l *look, line *line, logE float64) segue.Finding {
 	f := segue.Finding{
 		Judge: j.Name(), Release: l.Candidate, Unit: "per minute", ErrorRate: j.config.Alpha, At: line.first,
-		Fingerprint: line.ID, Severity: line.Severity, Sample: line.Sample, Evidence: min(mostE, math.Exp(logE)),
+		Fingerprint: line.ID, Severity: line.Severity, Template: line.Text, Sample: line.Sample, Evidence: min(mostE, math.Exp(logE)),
 		Samples: line.units(candidate), BaselineSamples: line.units(others), Counts: map[segue.ServerName]int64{},
 	}
 	for _, side := range []int{others, candidate} {

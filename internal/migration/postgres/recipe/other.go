@@ -40,17 +40,7 @@ func (t *part) alterType() {
 func (t *part) alterDomain() {
 	name := t.objects()[0].Name
 	upper := strings.ToUpper(t.statement.SQL)
-	var write []migration.Object
-	for _, on := range t.world.tables {
-		for _, column := range on.Columns {
-			if strings.EqualFold(strings.Trim(column.Type[strings.LastIndex(column.Type, ".")+1:], `"`), name) {
-				write = append(write, on.object(migration.ObjectWrite, column.Name))
-			}
-		}
-	}
-	if len(write) == 0 {
-		write = []migration.Object{{Kind: migration.ObjectType, Name: name}}
-	}
+	write := t.usersOf(name)
 	switch {
 	case strings.Contains(t.shape.Action, "validate"):
 		t.asWritten("validate a constraint of domain "+name, "the rule holds for new rows already: look at the old ones at a quiet hour, in an all-at-once release")
